@@ -1,0 +1,192 @@
+"""Every table as SQLAlchemy Core sees it: the app's two and our own.
+
+What belongs here: names, types, keys and a sentence for each column (the Dagster UI shows them).
+What does not: queries (beside this file) and changes to a live schema (``migrations/``).
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTimestamp(TypeDecorator[datetime]):
+    """``timestamp(3)`` without zone, in UTC, as Prisma makes it; aware datetimes on the Python side."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Use PostgreSQL's millisecond precision where there is one."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=False, precision=3))
+        return dialect.type_descriptor(sa.DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Drop the zone after moving to UTC, and what is finer than a millisecond."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; pass an aware datetime")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None, microsecond=value.microsecond // 1000 * 1000)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Say what the column leaves out: it is UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+app_metadata = sa.MetaData()
+metadata = sa.MetaData()
+
+talent = sa.Table(
+    "Talent",
+    app_metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("userId", sa.Text, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("displayName", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("profileImageUrl", sa.Text, comment="Address of the 256 px picture; null means initials."),
+    sa.Column(
+        "profileImageSource",
+        sa.Text,
+        nullable=False,
+        server_default="initials",
+        comment="instagram, tiktok, youtube, manual or initials.",
+    ),
+    sa.Column("lastProfileImageSyncAt", UtcTimestamp, comment="When the talent's read last came to an end."),
+    sa.Column("createdAt", UtcTimestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    sa.Column("updatedAt", UtcTimestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    sa.Index("Talent_profileImageSource_idx", "profileImageSource"),
+    sa.Index("Talent_lastProfileImageSyncAt_idx", "lastProfileImageSyncAt"),
+)
+
+social_account_connection = sa.Table(
+    "SocialAccountConnection",
+    app_metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("creatorId", sa.Text, sa.ForeignKey("Talent.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("handle", sa.Text, nullable=False),
+    sa.Column("profileUrl", sa.Text),
+    sa.Column("connected", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("connectionType", sa.Text, nullable=False, server_default="MANUAL"),
+    sa.Column("syncStatus", sa.Text, nullable=False, server_default="PENDING"),
+    sa.Column("accessToken", sa.Text),
+    sa.Column("refreshToken", sa.Text),
+    sa.Column("expiresAt", UtcTimestamp),
+    sa.Column("lastSyncedAt", UtcTimestamp),
+    sa.Column("syncError", sa.Text),
+    sa.Column("metadata", sa.JSON),
+    sa.Column("createdAt", UtcTimestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    sa.Column("updatedAt", UtcTimestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    sa.UniqueConstraint("creatorId", "platform"),
+)
+
+candidate_talents = sa.Table(
+    "candidate_talents",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True, comment="The Dagster run that chose the talent."),
+    sa.Column("talent_id", sa.Text, primary_key=True, comment="The app's id of the talent."),
+    sa.Column("reason", sa.Text, nullable=False, comment="never_synced, stale, account_changed or asked_for."),
+    sa.Column("chosen_at", UtcTimestamp, nullable=False, comment="When the talent was chosen, UTC."),
+    sa.Index("candidate_talents_chosen_at_idx", "chosen_at"),
+    comment="Who is due in which run, and why: the hand-off between the assets of a run.",
+)
+
+platform_images = sa.Table(
+    "platform_images",
+    metadata,
+    sa.Column("account_id", sa.Text, primary_key=True, comment="The app's id of the social account."),
+    sa.Column("talent_id", sa.Text, nullable=False, comment="The talent that the account belongs to."),
+    sa.Column("platform", sa.Text, nullable=False, comment="The network, in lower case."),
+    sa.Column("handle", sa.Text, nullable=False, comment="The handle under which the account was last read."),
+    sa.Column(
+        "fingerprint", sa.Text, comment="Hash of the account's state when it was last read; null when a read is owed."
+    ),
+    sa.Column("outcome", sa.Text, comment="How the last read ended: one of the closed outcomes."),
+    sa.Column("content_id", sa.Text, comment="The network's id of the picture that we own."),
+    sa.Column("picture_etag", sa.Text, comment="The CDN's ETag, where the network gives no content id."),
+    sa.Column("picture_hash", sa.Text, comment="Content hash of the picture that we own of this account."),
+    sa.Column("upstream_id", sa.Text, comment="The network's own id of the account, resolved once."),
+    sa.Column("read_at", UtcTimestamp, comment="When the last read ended, UTC."),
+    sa.Column("changed_at", UtcTimestamp, comment="When the picture last changed, UTC."),
+    sa.Column(
+        "next_read_at", UtcTimestamp, comment="Not read again before then, unless the account changes; null: now."
+    ),
+    sa.Column("consecutive_failures", sa.Integer, nullable=False, server_default="0", comment="Failed reads in a row."),
+    sa.Column("failure", sa.Text, comment="The last failure in words, and what to do about it."),
+    sa.Column("claimed_by", sa.Text, comment="The run that reads the account now."),
+    sa.Column("claimed_until", UtcTimestamp, comment="When that claim lapses, UTC."),
+    sa.Column("token_refreshed_at", UtcTimestamp, comment="When we last refreshed the account's token, UTC."),
+    sa.Column("token_refresh_started_at", UtcTimestamp, comment="A refresh whose answer is not stored yet, UTC."),
+    sa.Column("consent_ends_at", UtcTimestamp, comment="When the talent must consent anew, UTC."),
+    sa.Index("platform_images_talent_id_idx", "talent_id"),
+    sa.Index("platform_images_picture_hash_idx", "picture_hash"),
+    sa.Index("platform_images_claimed_until_idx", "claimed_until"),
+    comment="The ledger: one row per social account, with what was last seen and the picture that we own of it.",
+)
+
+pictures = sa.Table(
+    "pictures",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True, comment="SHA-256 of the largest rendition, in hex."),
+    sa.Column("width", sa.Integer, nullable=False, comment="Width of the source after orientation, in pixels."),
+    sa.Column("height", sa.Integer, nullable=False, comment="Height of the source after orientation, in pixels."),
+    sa.Column("bytes", sa.Integer, nullable=False, comment="Bytes of all renditions together."),
+    sa.Column("focus_x", sa.Float, nullable=False, comment="Centre of the crop, 0 at the left to 1 at the right."),
+    sa.Column("focus_y", sa.Float, nullable=False, comment="Centre of the crop, 0 at the top to 1 at the bottom."),
+    sa.Column("perceptual_hash", sa.Text, nullable=False, comment="What the picture looks like, in hex."),
+    sa.Column("damaged_at", UtcTimestamp, comment="When a check found it damaged in the store; null when sound."),
+    sa.Column("created_at", UtcTimestamp, nullable=False, comment="When it was first stored, UTC."),
+    comment="The pictures that we own, by the hash of their content.",
+)
+
+profile_image_versions = sa.Table(
+    "profile_image_versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True, comment="Number of the version."),
+    sa.Column("talent_id", sa.Text, nullable=False, comment="The app's id of the talent."),
+    sa.Column("source", sa.Text, nullable=False, comment="instagram, tiktok, youtube or initials."),
+    sa.Column("picture_hash", sa.Text, comment="Content hash of the picture shown; null for initials."),
+    sa.Column("valid_from", UtcTimestamp, nullable=False, comment="Shown from then, UTC."),
+    sa.Column("valid_to", UtcTimestamp, comment="Shown until then, UTC; null: shown now."),
+    sa.Column("run_id", sa.Text, comment="The run that decided it; null when a person did."),
+    sa.Column("why", sa.Text, nullable=False, comment="Why it changed, in words."),
+    sa.Index("profile_image_versions_talent_id_idx", "talent_id", "valid_from"),
+    sa.Index(
+        "profile_image_versions_current_idx",
+        "talent_id",
+        unique=True,
+        postgresql_where=sa.text("valid_to IS NULL"),
+        sqlite_where=sa.text("valid_to IS NULL"),
+    ),
+    comment="The history: which picture was shown from when to when, from where, and why it changed.",
+)
+
+profile_image_pins = sa.Table(
+    "profile_image_pins",
+    metadata,
+    sa.Column("talent_id", sa.Text, primary_key=True, comment="The talent whose picture is pinned."),
+    sa.Column("version_id", sa.Integer, nullable=False, comment="The version that was pinned."),
+    sa.Column("source", sa.Text, nullable=False, comment="Where the pinned picture came from."),
+    sa.Column("picture_hash", sa.Text, comment="Content hash of the pinned picture; null pins the initials."),
+    sa.Column("pinned_at", UtcTimestamp, nullable=False, comment="When it was pinned, UTC."),
+    comment="Pictures that a person pinned: shown until unpinned, whatever the networks say.",
+)
+
+platform_quotas = sa.Table(
+    "platform_quotas",
+    metadata,
+    sa.Column("quota", sa.Text, primary_key=True, comment="The quota, or quota and account where it counts per token."),
+    sa.Column("blocked_until", UtcTimestamp, comment="The platform said stop until then, UTC."),
+    sa.Column("blocked_because", sa.Text, comment="Why, in words."),
+    sa.Column("units_day", sa.Text, comment="The day that the units belong to, in the quota's own time zone."),
+    sa.Column("units_used", sa.Integer, nullable=False, server_default="0", comment="Units used on that day."),
+    sa.Column("usage_percent", sa.Float, comment="What the platform last reported, in per cent."),
+    sa.Column("updated_at", UtcTimestamp, nullable=False, comment="When this was learned, UTC."),
+    comment="What was learned of the platforms' limits, shared by all runs.",
+)

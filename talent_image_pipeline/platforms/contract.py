@@ -1,0 +1,172 @@
+"""What every platform client speaks: an account in, one of the closed outcomes out.
+
+What belongs here: the plain types between the platforms and everything that uses them.
+What does not: any one network's wire contract (one file per network beside this one), and what an outcome means for
+the picture that we own (``sync/consequences.py``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import SecretStr
+
+
+class Outcome(StrEnum):
+    """The closed set that every answer of a platform, however odd, is turned into."""
+
+    PICTURE = "picture"
+    UNCHANGED = "unchanged"
+    NO_PICTURE = "no_picture"
+    GONE = "gone"
+    NEEDS_RECONNECT = "needs_reconnect"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    MISCONFIGURED = "misconfigured"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One connected social account, as a client may know it.
+
+    Attributes:
+        account_id: The app's id of the connection.
+        handle: As the app stores it: with or without ``@``, or a channel id.
+        profile_url: The public page, where the app has it.
+        access_token: The talent's own token, where the account was connected with one.
+        refresh_token: For the networks that hand one out.
+        token_expires_at: When the access token dies, as the app's row says.
+        upstream_id: The network's own id of this account, remembered from an earlier read under the same handle.
+        content_id: The network's id of the picture that we own of this account; none when we own none.
+    """
+
+    account_id: str
+    handle: str
+    profile_url: str | None = None
+    access_token: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    token_expires_at: datetime | None = None
+    upstream_id: str | None = None
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureReference:
+    """Where a platform says a picture is. The address is a bearer secret: it is never stored, logged or shown."""
+
+    url: SecretStr
+    content_id: str | None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a platform says of one account now.
+
+    Attributes:
+        outcome: Which of the closed outcomes it is.
+        explanation: One sentence for the data team, free of secrets. For ``needs_reconnect`` it says what the talent
+            must do.
+        picture: Present with ``picture`` and ``unchanged``.
+        upstream_id: The network's own id of the account, to be remembered.
+        retry_at: With ``rate_limited``: until when; none when the platform did not say.
+        limits_platform: With ``rate_limited``: whether the whole quota is exhausted (true) or this token alone (false).
+        is_retryable: With ``unavailable``: whether another try in the same run may help.
+        is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
+    """
+
+    outcome: Outcome
+    explanation: str
+    picture: PictureReference | None = None
+    upstream_id: str | None = None
+    retry_at: datetime | None = None
+    limits_platform: bool = True
+    is_retryable: bool = False
+    is_token_refused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaUsage:
+    """What the platform reports of a quota after a call: per cent used, and when it is regained if it is exhausted."""
+
+    percent: float
+    regain_at: datetime | None = None
+    is_platform_wide: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One planned API call: the accounts that it reads, the quota it counts against and what it costs there."""
+
+    accounts: tuple[Account, ...]
+    quota: str
+    cost: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallResult:
+    """The readings of a call, one for each of its accounts in the same order, and the usage that was reported."""
+
+    readings: tuple[Reading, ...]
+    usage: QuotaUsage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """A documented limit of a platform.
+
+    Attributes:
+        name: As used in :class:`Call` and in the ``platform_quotas`` table.
+        calls: How many calls fit into ``per_seconds``.
+        per_seconds: The length of the window, in seconds.
+        units_per_day: A daily budget counted over all runs; none where there is none.
+        day_timezone: The IANA zone whose midnight resets the daily budget.
+    """
+
+    name: str
+    calls: int
+    per_seconds: float
+    units_per_day: int | None = None
+    day_timezone: str = "UTC"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshedToken:
+    """A new token pair, to be stored before anything uses it. A part that is none stays as it was."""
+
+    access_token: SecretStr
+    expires_at: datetime
+    refresh_token: SecretStr | None = None
+    consent_ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRefresh:
+    """How a token refresh ended: a new pair, or the outcome that the account has instead."""
+
+    token: RefreshedToken | None = None
+    failure: Reading | None = None
+    usage: QuotaUsage | None = field(default=None)
+
+
+class PlatformClient(Protocol):
+    """Speaks one network's wire contract; holds no state between calls."""
+
+    def plan_calls(self, accounts: Sequence[Account]) -> list[Call]:
+        """Group accounts into the fewest calls. Accounts that need no call at all are in a call of cost 0."""
+        ...
+
+    async def read(self, call: Call) -> CallResult:
+        """Make one call and turn whatever comes back into readings. Raises nothing that a platform can cause."""
+        ...
+
+    def needs_token_refresh(self, account: Account, *, now: datetime, refreshed_at: datetime | None) -> bool:
+        """Whether the account's token is to be refreshed before it is read."""
+        ...
+
+    async def refresh_token(self, account: Account) -> TokenRefresh:
+        """Ask the platform for a new token pair."""
+        ...

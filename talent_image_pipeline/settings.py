@@ -1,0 +1,120 @@
+"""Every setting, its default and what it means: read from the environment, then ``.env``, then the demo's file.
+
+What belongs here: names, defaults, parsing and validation of settings.
+What does not: anything that acts on them.
+
+The demo leaves ``sandbox.env`` in the data directory, so that its sample accounts are never asked for at the real
+platforms. That file counts only while no ``TALENT_DATABASE_URL`` is set.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import DotEnvSettingsSource
+
+DEFAULT_DATA_DIR = Path(".talent-images")
+SANDBOX_ENV_FILE = "sandbox.env"
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Field names in capitals are the names of the environment variables.
+
+    Raises:
+        pydantic.ValidationError: when a value cannot be used; the message names the variable.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    talent_database_url: SecretStr | None = None
+    talent_image_store: str | None = None
+    talent_image_public_url: str = "http://127.0.0.1:3001"
+    talent_data_dir: Path = DEFAULT_DATA_DIR
+    talent_image_trusted_origins: str = ""
+    instagram_api_url: str = "https://graph.instagram.com"
+    facebook_api_url: str = "https://graph.facebook.com"
+    tiktok_api_url: str = "https://open.tiktokapis.com"
+    youtube_api_url: str = "https://youtube.googleapis.com"
+    instagram_business_account_id: str | None = None
+    instagram_business_token: SecretStr | None = None
+    tiktok_client_key: SecretStr | None = None
+    tiktok_client_secret: SecretStr | None = None
+    youtube_api_key: SecretStr | None = None
+    talent_image_verified_only: bool = False
+    talent_api_token: SecretStr | None = Field(default=None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, ``.env``, and in the embedded default the demo's file."""
+        named = {**dotenv_settings(), **env_settings(), **init_settings()}
+        sources = (init_settings, env_settings, dotenv_settings)
+        if named.get("talent_database_url"):
+            return sources
+        data_dir = Path(named.get("talent_data_dir") or DEFAULT_DATA_DIR)
+        return (*sources, DotEnvSettingsSource(settings_cls, env_file=data_dir / SANDBOX_ENV_FILE))
+
+    @field_validator(
+        "talent_image_public_url", "instagram_api_url", "facebook_api_url", "tiktok_api_url", "youtube_api_url"
+    )
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{value!r} is not an http(s) address; write it like https://example.com")
+        return value.rstrip("/")
+
+    @field_validator("talent_image_trusted_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in _comma_separated(value):
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or not parts.hostname
+                or parts.path
+                or parts.query
+                or parts.username
+            ):
+                raise ValueError(f"{origin!r} is not an exact origin; write it like http://127.0.0.1:9999")
+        return value
+
+    @cached_property
+    def trusted_origins(self) -> frozenset[str]:
+        """Exact origins that count as a platform's own host: for the sandbox and tests only."""
+        return frozenset(_comma_separated(self.talent_image_trusted_origins))
+
+    @property
+    def database_url(self) -> str:
+        """The app's database, as the operator wrote it, or the embedded SQLite file."""
+        if self.talent_database_url is not None:
+            return self.talent_database_url.get_secret_value()
+        return f"sqlite:///{(self.talent_data_dir / 'talents.db').absolute()}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this is the embedded default, whose app tables we create ourselves."""
+        return self.talent_database_url is None
+
+    @property
+    def image_store_url(self) -> str:
+        """Where pictures are stored: a directory or an object-store URL."""
+        return self.talent_image_store or str((self.talent_data_dir / "images").absolute())
+
+
+def _comma_separated(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def load_settings() -> Settings:
+    """Read the settings as they are now."""
+    return Settings(_env_file=os.environ.get("TALENT_ENV_FILE", ".env"))  # type: ignore[call-arg]
