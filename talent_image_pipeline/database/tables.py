@@ -114,9 +114,7 @@ platform_images = sa.Table(
     sa.Column("upstream_id", sa.Text, comment="The network's own id of the account, resolved once."),
     sa.Column("read_at", UtcTimestamp, comment="When the last read ended, UTC."),
     sa.Column("changed_at", UtcTimestamp, comment="When the picture last changed, UTC."),
-    sa.Column(
-        "next_read_at", UtcTimestamp, comment="Not read again before then, unless the account changes; null: now."
-    ),
+    sa.Column("next_read_at", UtcTimestamp, comment="Not read before then, unless the account changes; null: now."),
     sa.Column("consecutive_failures", sa.Integer, nullable=False, server_default="0", comment="Failed reads in a row."),
     sa.Column("failure", sa.Text, comment="The last failure in words, and what to do about it."),
     sa.Column("claimed_by", sa.Text, comment="The run that reads the account now."),
