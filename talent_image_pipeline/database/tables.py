@@ -117,6 +117,13 @@ platform_images = sa.Table(
     sa.Column("next_read_at", UtcTimestamp, comment="Not read before then, unless the account changes; null: now."),
     sa.Column("consecutive_failures", sa.Integer, nullable=False, server_default="0", comment="Failed reads in a row."),
     sa.Column("failure", sa.Text, comment="The last failure in words, and what to do about it."),
+    sa.Column(
+        "awaits_resolution",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="Whether what was read has not reached the talent's columns yet.",
+    ),
     sa.Column("claimed_by", sa.Text, comment="The run that reads the account now."),
     sa.Column("claimed_until", UtcTimestamp, comment="When that claim lapses, UTC."),
     sa.Column("token_refreshed_at", UtcTimestamp, comment="When we last refreshed the account's token, UTC."),
