@@ -1,0 +1,171 @@
+"""Opening the database: one engine, set up the same way wherever it is used.
+
+What belongs here: how connections behave on each kind of database, and clear errors where there is nothing to open.
+What does not: the spellings of an address (``address.py``), tables, queries and migrations.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from talent_image_pipeline.database.address import DatabaseAddress, describe_place, parse_database_address
+from talent_image_pipeline.database.fingerprint import register_sqlite_function
+from talent_image_pipeline.database.tables import app_metadata
+
+SQLITE_BUSY_TIMEOUT_SECONDS: Final = 30
+POSTGRESQL_POOL_SIZE: Final = 5
+POSTGRESQL_POOL_OVERFLOW: Final = 5
+POOL_TIMEOUT_SECONDS: Final = 30.0
+
+_READ_ONLY: Final = "talent_image_read_only"
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """The database cannot be reached. The message says where it was looked for, never the password."""
+
+
+class MissingAppTableError(RuntimeError):
+    """The database is not the app's: a table of the app is missing."""
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Open the database and prove that it can be reached.
+
+    On SQLite every transaction takes the write lock when it begins, so that none is refused half-way; use
+    :func:`read_only` for transactions that only read.
+
+    Args:
+        url: As :func:`~talent_image_pipeline.database.address.parse_database_address` accepts it.
+
+    Raises:
+        DatabaseAddressError: when the address cannot be used.
+        DatabaseUnavailableError: when there is no database at the address, or it lets nobody in.
+    """
+    address = parse_database_address(url)
+    is_sqlite = address.url.get_backend_name() == "sqlite"
+    engine = _sqlite_engine(address) if is_sqlite else _postgresql_engine(address)
+    try:
+        with read_only(engine).connect() as connection:
+            connection.execute(sa.select(1))
+    except sa.exc.DBAPIError as error:
+        engine.dispose()
+        raise DatabaseUnavailableError(f"cannot open {address.place}: {_reason(error, address)}") from None
+    return engine
+
+
+def read_only(engine: sa.Engine) -> sa.Engine:
+    """Return the same engine, over the same connections, for transactions that only read.
+
+    Readers do not wait for writers: SQLite takes no lock until the first statement, PostgreSQL refuses writes.
+    """
+    return engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+
+
+def require_app_tables(engine: sa.Engine) -> None:
+    """Make sure that this is the app's database.
+
+    Raises:
+        MissingAppTableError: naming every table that is missing, and the database and schema that were looked at.
+    """
+    with read_only(engine).connect() as connection:
+        inspector = sa.inspect(connection)
+        missing = [name for name in app_metadata.tables if not inspector.has_table(name)]
+        if missing:
+            raise MissingAppTableError(missing_tables_message(connection, missing))
+
+
+def missing_tables_message(connection: sa.Connection, missing: Iterable[str]) -> str:
+    """Say which of the app's tables are missing and where they were looked for."""
+    schema = None
+    if connection.dialect.name == "postgresql":
+        schema = connection.scalar(sa.select(sa.func.current_schema())) or "(a schema that does not exist)"
+    names = ", ".join(f'"{name}"' for name in missing)
+    return (
+        f"{names} not found in {describe_place(connection.engine.url, schema=schema)}: "
+        "is TALENT_DATABASE_URL the address of the agency's app, with its ?schema=?"
+    )
+
+
+def _sqlite_engine(address: DatabaseAddress) -> sa.Engine:
+    try:
+        Path(address.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailableError(f"cannot open {address.place}: {error.strerror}") from None
+    engine = sa.create_engine(address.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    sa.event.listen(engine, "connect", _set_up_sqlite_connection)
+    sa.event.listen(engine, "begin", _begin_on_sqlite)
+    return engine
+
+
+def _set_up_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
+    # Python's driver would begin transactions late and never before a SELECT; _begin_on_sqlite does it instead.
+    connection.isolation_level = None
+    register_sqlite_function(connection)
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # A rotated token pair exists nowhere else once the platform answered: it must survive a power cut.
+    cursor.execute("PRAGMA synchronous = FULL")
+    if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
+
+
+def _begin_on_sqlite(connection: sa.Connection) -> None:
+    reads_only = connection.get_execution_options().get(_READ_ONLY, False)
+    # A transaction that reads first and writes later fails at once when another wrote in between: SQLite does not wait
+    # there, whatever the timeout. Taking the write lock at the start does wait.
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+def _postgresql_engine(address: DatabaseAddress) -> sa.Engine:
+    limit = address.connection_limit
+    engine = sa.create_engine(
+        address.url,
+        connect_args=dict(address.connect_arguments),
+        pool_pre_ping=True,
+        pool_size=POSTGRESQL_POOL_SIZE if limit is None else limit,
+        max_overflow=POSTGRESQL_POOL_OVERFLOW if limit is None else 0,
+        pool_timeout=_pool_timeout(address),
+        # Looking up the hstore type costs a round trip for every new connection; nothing here uses it.
+        use_native_hstore=False,
+    )
+    settings = _transaction_settings(address)
+    if settings:
+        sa.event.listen(engine, "begin", lambda connection: _apply_settings(connection, settings))
+    return engine
+
+
+def _pool_timeout(address: DatabaseAddress) -> float | None:
+    if address.pool_timeout is None:
+        return POOL_TIMEOUT_SECONDS
+    return address.pool_timeout or None
+
+
+def _transaction_settings(address: DatabaseAddress) -> dict[str, str]:
+    settings = {}
+    if address.schema:
+        quoted = address.schema.replace('"', '""')
+        settings["search_path"] = f'"{quoted}"'
+    if address.statement_timeout is not None:
+        settings["statement_timeout"] = f"{address.statement_timeout:.0f}s"
+    return settings
+
+
+def _apply_settings(connection: sa.Connection, settings: dict[str, str]) -> None:
+    """Set what the address asks for, for this transaction.
+
+    pgbouncer refuses it as a startup option, and in transaction mode hands a session's setting to somebody else: inside
+    the transaction is the one place that is right with and without pgbouncer.
+    """
+    calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
+    parameters: tuple[Any, ...] = tuple(part for setting in settings.items() for part in setting)
+    connection.exec_driver_sql(f"SELECT {calls}", parameters)
+
+
+def _reason(error: sa.exc.DBAPIError, address: DatabaseAddress) -> str:
+    reason = " ".join(str(error.orig).split())
+    password = address.url.password
+    return reason.replace(password, "***") if password else reason

