@@ -1,0 +1,159 @@
+"""Social accounts as the pipeline sees them: on platforms that we know, with their ledger rows.
+
+What belongs here: the shared expressions (which account counts, which one changed) and loading accounts.
+What does not: choosing talents (``candidate_queries.py``) and writing the ledger (``ledger_queries.py``).
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from talent_image_pipeline.database.fingerprint import account_fingerprint
+from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
+from talent_image_pipeline.database.tables import (
+    candidate_talents,
+    platform_images,
+    social_account_connection,
+    talent,
+)
+
+account = social_account_connection
+ledger = platform_images
+account_platform = sa.func.lower(account.c.platform)
+fingerprint_now = account_fingerprint(account)
+accounts_with_ledger = account.outerjoin(ledger, ledger.c.account_id == account.c.id)
+
+LEDGER_FIELDS = tuple(LedgerRecord.__dataclass_fields__)
+_LEDGER_PREFIX = "ledger_"
+
+
+def is_on(platforms: Collection[str]) -> sa.ColumnElement[bool]:
+    """Accounts of these platforms, whatever case the app stored them in."""
+    return account_platform.in_(sorted(platforms))
+
+
+def counts(*, verified_only: bool) -> sa.ColumnElement[bool]:
+    """Accounts that may give their talent a picture: connected, and with their own token where only those count."""
+    connected = account.c.connected.is_(sa.true())
+    return sa.and_(connected, account.c.accessToken.is_not(None)) if verified_only else connected
+
+
+def is_changed(*, verified_only: bool) -> sa.ColumnElement[bool]:
+    """Accounts in another state than the ledger last saw, or whose read never reached the talent's columns.
+
+    With ``verified_only`` an account that was read before the setting was turned on counts as changed until it is
+    forgotten.
+    """
+    seen = sa.or_(
+        ledger.c.awaits_resolution.is_(sa.true()),
+        ledger.c.fingerprint.is_distinct_from(fingerprint_now),
+    )
+    if verified_only:
+        seen = sa.or_(seen, account.c.connected.is_(sa.true()) & account.c.accessToken.is_(None))
+    return sa.case((ledger.c.account_id.is_(None), counts(verified_only=verified_only)), else_=seen)
+
+
+def is_readable(*, verified_only: bool, waiting_outcomes: Collection[str], now: datetime) -> sa.ColumnElement[bool]:
+    """Accounts that count and do not wait out a backoff."""
+    return sa.and_(
+        counts(verified_only=verified_only),
+        sa.or_(
+            ledger.c.outcome.is_(None),
+            ledger.c.outcome.not_in(sorted(waiting_outcomes)),
+            ledger.c.next_read_at.is_(None),
+            ledger.c.next_read_at <= now,
+            ledger.c.fingerprint.is_distinct_from(fingerprint_now),
+        ),
+    )
+
+
+def load_batch_accounts(
+    connection: sa.Connection, *, run_id: str, platform: str, verified_only: bool
+) -> list[AccountRecord]:
+    """Return the accounts of one platform that count, of the talents chosen in a run, in the order of the batch."""
+    statement = (
+        _select_accounts()
+        .join(candidate_talents, candidate_talents.c.talent_id == account.c.creatorId)
+        .join(talent, talent.c.id == account.c.creatorId)
+        .where(
+            candidate_talents.c.run_id == run_id,
+            is_on([platform]),
+            counts(verified_only=verified_only),
+            talent.c.profileImageSource != "manual",
+        )
+        .order_by(talent.c.lastProfileImageSyncAt.asc().nulls_first(), account.c.id)
+    )
+    return [_account_record(row) for row in connection.execute(statement).mappings()]
+
+
+def load_accounts_of(
+    connection: sa.Connection, talent_ids: Sequence[str], *, platforms: Collection[str], lock: bool = False
+) -> list[AccountRecord]:
+    """Return every account of these talents on platforms that we know, connected or not.
+
+    With ``lock``, on PostgreSQL, nobody else changes them until the transaction ends.
+    """
+    statement = (
+        _select_accounts()
+        .where(account.c.creatorId.in_(list(talent_ids)), is_on(platforms))
+        .order_by(account.c.creatorId, account.c.id)
+    )
+    if lock:
+        statement = statement.with_for_update(read=True, of=account)
+    return [_account_record(row) for row in connection.execute(statement).mappings()]
+
+
+def load_accounts(connection: sa.Connection, account_ids: Sequence[str], *, lock: bool = False) -> list[AccountRecord]:
+    """Return these accounts as they are now; those that the app has deleted are left out."""
+    statement = _select_accounts().where(account.c.id.in_(list(account_ids))).order_by(account.c.id)
+    if lock:
+        statement = statement.with_for_update(read=True, of=account)
+    return [_account_record(row) for row in connection.execute(statement).mappings()]
+
+
+def _select_accounts() -> sa.Select[Any]:
+    ledger_columns = [ledger.c[name].label(f"{_LEDGER_PREFIX}{name}") for name in LEDGER_FIELDS]
+    return sa.select(
+        account.c.id,
+        account.c.creatorId,
+        account_platform.label("platform"),
+        account.c.handle,
+        account.c.profileUrl,
+        account.c.connected,
+        account.c.accessToken,
+        account.c.refreshToken,
+        account.c.expiresAt,
+        account.c.createdAt,
+        fingerprint_now.label("fingerprint"),
+        *ledger_columns,
+    ).select_from(accounts_with_ledger)
+
+
+def _account_record(row: sa.RowMapping) -> AccountRecord:
+    return AccountRecord(
+        account_id=row["id"],
+        talent_id=row["creatorId"],
+        platform=row["platform"],
+        handle=row["handle"],
+        profile_url=row["profileUrl"],
+        connected=row["connected"],
+        fingerprint=row["fingerprint"],
+        access_token=_secret(row["accessToken"]),
+        refresh_token=_secret(row["refreshToken"]),
+        token_expires_at=row["expiresAt"],
+        created_at=row["createdAt"],
+        ledger=_ledger_record(row),
+    )
+
+
+def _ledger_record(row: sa.RowMapping) -> LedgerRecord | None:
+    if row[f"{_LEDGER_PREFIX}account_id"] is None:
+        return None
+    return LedgerRecord(**{name: row[f"{_LEDGER_PREFIX}{name}"] for name in LEDGER_FIELDS})
+
+
+def _secret(value: str | None) -> SecretStr | None:
+    return SecretStr(value) if value else None
