@@ -5,13 +5,17 @@ What does not: any one network's wire contract (one file per network beside this
 the picture that we own (``sync/consequences.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from pydantic import SecretStr
+
+from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.platforms.credentials import PlatformCredentials
+from talent_image_pipeline.platforms.transport import ApiTransport
 
 
 class Outcome(StrEnum):
@@ -72,7 +76,8 @@ class Reading:
             must do.
         picture: Present with ``picture`` and ``unchanged``.
         upstream_id: The network's own id of the account, to be remembered.
-        retry_at: With ``rate_limited``: until when; none when the platform did not say.
+        retry_at: With ``rate_limited``: until when; none when the platform did not say. With ``unavailable``: set only
+            where the platform named a time before which no try is welcome.
         limits_platform: With ``rate_limited``: whether the whole quota is exhausted (true) or this token alone (false).
         is_retryable: With ``unavailable``: whether another try in the same run may help.
         is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
@@ -170,3 +175,26 @@ class PlatformClient(Protocol):
     async def refresh_token(self, account: Account) -> TokenRefresh:
         """Ask the platform for a new token pair."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """One network, as the rest of the pipeline knows it.
+
+    Attributes:
+        name: In lower case, as in the ledger and in ``profileImageSource``.
+        label: As people write it.
+        picture_hosts: Hosts of the network's own pictures: exact names, or ``.suffix`` for everything below a name.
+        default_content_ids: Content ids of the network's default silhouettes.
+        quotas: The limits that its calls count against.
+        concurrency: How many calls at once serve it best.
+        build_client: Makes a client that sends through the given transport.
+    """
+
+    name: str
+    label: str
+    picture_hosts: tuple[str, ...]
+    default_content_ids: frozenset[str]
+    quotas: tuple[Quota, ...]
+    concurrency: int
+    build_client: Callable[[PlatformCredentials, ApiTransport, Clock], PlatformClient]

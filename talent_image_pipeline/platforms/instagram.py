@@ -1,0 +1,338 @@
+"""Instagram: a talent's own token where there is one, else a look-up by handle with the agency's token.
+
+What belongs here: Instagram's paths, fields, tokens and identities, as its API 26.0 has them.
+What does not: the error numbers and usage headers that all of Meta shares (``meta_graph.py``), and what an outcome
+means for the picture that we own (``sync/``).
+
+Sources: developers.facebook.com/docs/instagram-platform, pages "get started" and "refresh access token" for own
+tokens, "business discovery" and "making multiple requests" for the look-up.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.platforms.contract import (
+    Account,
+    Call,
+    CallResult,
+    Platform,
+    Quota,
+    QuotaUsage,
+    Reading,
+    RefreshedToken,
+    TokenRefresh,
+)
+from talent_image_pipeline.platforms.credentials import PlatformCredentials
+from talent_image_pipeline.platforms.meta_graph import (
+    GraphRequest,
+    graph_error_in,
+    picture_reference,
+    reading_of,
+    usage_in,
+)
+from talent_image_pipeline.platforms.readings import (
+    needs_reconnect,
+    no_picture,
+    not_answered,
+    picture_seen,
+    unavailable,
+    unexplained,
+)
+from talent_image_pipeline.platforms.transport import ApiAnswer, ApiTransport, Unreachable
+from talent_image_pipeline.platforms.untrusted import (
+    identifier_in,
+    list_in,
+    mapping_in,
+    number_in,
+    page_path,
+    text_in,
+    time_after,
+    usable_token,
+    whole_number_in,
+)
+
+API_VERSION = "v26.0"
+OWN_FIELDS = "user_id,username,name,account_type,profile_picture_url,has_profile_pic"
+DISCOVERY_FIELDS = "username,name,profile_picture_url,id"
+LOOKUPS_PER_POST = 50
+
+OWN_QUOTA = Quota(
+    name="instagram",
+    # No limit over all talents is documented, only one per token that a call a day cannot reach; this is a courtesy.
+    calls=12_000,
+    per_seconds=60,
+)
+# 200 calls an hour for each daily user of the app, and a back office has one.
+DISCOVERY_QUOTA = Quota(name="facebook", calls=200, per_seconds=3_600)
+
+REFRESH_WHEN_LEFT = timedelta(days=15)
+REFRESH_AT_MOST_EVERY = timedelta(hours=24)
+
+DEFAULT_CONTENT_IDS = frozenset(
+    {
+        "44884218_345707102882519_2446069589734326272_n.jpg",
+        "464760996_1254146839119862_3605321457742435801_n.jpg",
+    }
+)
+# Base64 of "anonymous_profile_pic", which older addresses carry as a parameter.
+ANONYMOUS_CACHE_KEY = "YW5vbnltb3VzX3Byb2ZpbGVfcGlj"
+
+_TOKEN_SETTING = "INSTAGRAM_BUSINESS_TOKEN"  # noqa: S105 - the name of a setting
+_USER_NAME = re.compile(r"[A-Za-z0-9._]{1,30}")
+_DEFAULT_STEMS = frozenset(content_id.partition(".")[0] for content_id in DEFAULT_CONTENT_IDS)
+
+EXPIRED = needs_reconnect("The connection expired and cannot be renewed; the talent must connect Instagram again.")
+NO_WAY_TO_READ = needs_reconnect(
+    "The account is known only by its handle and no agency account is set up to look it up; the talent must connect "
+    "Instagram, or INSTAGRAM_BUSINESS_ACCOUNT_ID and INSTAGRAM_BUSINESS_TOKEN must be set."
+)
+TOKEN_UNUSABLE = needs_reconnect("The stored token is damaged; the talent must connect Instagram again.")
+NO_USER_NAME = needs_reconnect("The handle is not an Instagram user name; correct it, or connect the account.")
+
+
+class InstagramClient:
+    """Speaks Instagram's contract; an account's token decides which of the two ways is taken."""
+
+    def __init__(self, credentials: PlatformCredentials, transport: ApiTransport, clock: Clock) -> None:
+        self._credentials = credentials
+        self._transport = transport
+        self._clock = clock
+
+    def plan_calls(self, accounts: Sequence[Account]) -> list[Call]:
+        """One call for each account with its own token, one for each 50 user names looked up, none for the rest."""
+        settled: list[Account] = []
+        looked_up: list[Account] = []
+        calls: list[Call] = []
+        for account in accounts:
+            if self._settled(account) is not None:
+                settled.append(account)
+            elif _has_token(account):
+                calls.append(Call(accounts=(account,), quota=OWN_QUOTA.name))
+            else:
+                looked_up.append(account)
+        if settled:
+            calls.append(Call(accounts=tuple(settled), quota=OWN_QUOTA.name, cost=0))
+        return [*calls, *_lookup_calls(looked_up)]
+
+    async def read(self, call: Call) -> CallResult:
+        """Read the accounts of one planned call."""
+        settled = {account: self._settled(account) for account in call.accounts}
+        asked = [account for account, reading in settled.items() if reading is None]
+        own = next((account for account in asked if _has_token(account)), None)
+        found: Mapping[Account, Reading] = {}
+        usage = None
+        if own is not None:
+            found, usage = await self._read_own(own)
+        elif asked:
+            found, usage = await self._look_up(asked)
+        not_covered = unavailable("The account was not part of a planned call.")
+        return CallResult(
+            readings=tuple(settled[account] or found.get(account, not_covered) for account in call.accounts),
+            usage=usage,
+        )
+
+    def needs_token_refresh(self, account: Account, *, now: datetime, refreshed_at: datetime | None) -> bool:
+        """Whether fewer than 15 of the token's 60 days are left, and it was not refreshed within 24 hours.
+
+        A token with so little left is weeks old unless we renewed it ourselves, so the platform's rule that it be at
+        least 24 hours old holds.
+        """
+        if not _has_token(account) or account.token_expires_at is None:
+            return False
+        left = account.token_expires_at - now
+        is_rested = refreshed_at is None or now - refreshed_at >= REFRESH_AT_MOST_EVERY
+        return timedelta(0) < left < REFRESH_WHEN_LEFT and is_rested
+
+    async def refresh_token(self, account: Account) -> TokenRefresh:
+        """Ask for a token of another 60 days. The old one stays valid, whatever comes back."""
+        token = usable_token(account.access_token)
+        if token is None:
+            return TokenRefresh(failure=TOKEN_UNUSABLE)
+        answer = await self._transport.send(
+            "GET",
+            f"{self._credentials.instagram_api_url}/refresh_access_token",
+            query={"grant_type": "ig_refresh_token", "access_token": token},
+        )
+        if isinstance(answer, Unreachable):
+            return TokenRefresh(failure=not_answered(answer))
+        now = self._clock()
+        usage = usage_in(answer.headers, now=now)
+        body = answer.json()
+        error = graph_error_in(body)
+        if error is not None:
+            return TokenRefresh(failure=reading_of(error, answer, request=GraphRequest(now=now)), usage=usage)
+        renewed = _renewed_token(body, now=now) if answer.status < 400 else None
+        failure = None if renewed else unexplained(answer, now=now)
+        return TokenRefresh(token=renewed, failure=failure, usage=usage)
+
+    def _settled(self, account: Account) -> Reading | None:
+        """The reading of an account that no call can help; none where a call is worth it."""
+        if _has_token(account):
+            if account.token_expires_at is not None and account.token_expires_at <= self._clock():
+                return EXPIRED
+            return TOKEN_UNUSABLE if usable_token(account.access_token) is None else None
+        if self._agency_token() is None or self._credentials.instagram_business_account_id is None:
+            return NO_WAY_TO_READ
+        return NO_USER_NAME if _user_name(account) is None else None
+
+    def _agency_token(self) -> str | None:
+        return usable_token(self._credentials.instagram_business_token)
+
+    async def _read_own(self, account: Account) -> tuple[dict[Account, Reading], QuotaUsage | None]:
+        answer = await self._transport.send(
+            "GET",
+            f"{self._credentials.instagram_api_url}/{API_VERSION}/me",
+            query={"fields": OWN_FIELDS},
+            headers={"Authorization": f"Bearer {usable_token(account.access_token)}"},
+        )
+        if isinstance(answer, Unreachable):
+            return {account: not_answered(answer)}, None
+        request = GraphRequest(now=self._clock())
+        usage = usage_in(answer.headers, now=request.now)
+        body = answer.json()
+        error = graph_error_in(body)
+        if error is not None:
+            return {account: reading_of(error, answer, request=request)}, usage
+        user = _user_in(body)
+        if user is None or answer.status >= 400:
+            return {account: unexplained(answer, now=request.now)}, usage
+        return {account: _reading_of_user(account, user)}, usage
+
+    async def _look_up(self, accounts: Sequence[Account]) -> tuple[dict[Account, Reading], QuotaUsage | None]:
+        by_name = _by_user_name(accounts)
+        answer = await self._transport.send(
+            "POST",
+            f"{self._credentials.facebook_api_url}/{API_VERSION}/",
+            form={
+                "access_token": self._agency_token() or "",
+                "include_headers": "false",
+                "batch": json.dumps([self._lookup(name) for name in by_name]),
+            },
+        )
+        if isinstance(answer, Unreachable):
+            return dict.fromkeys(accounts, not_answered(answer)), None
+        request = GraphRequest(now=self._clock(), token_setting=_TOKEN_SETTING)
+        usage = usage_in(answer.headers, now=request.now, is_agency_token=True)
+        items = answer.json()
+        if not isinstance(items, list) or answer.status >= 400:
+            return dict.fromkeys(accounts, _batch_refused(answer, request)), usage
+        padded = [*items, *[None] * len(by_name)]
+        readings: dict[Account, Reading] = {}
+        for item, (name, sharers) in zip(padded, by_name.items(), strict=False):
+            readings |= _lookup_readings(item, answer, name=name, accounts=sharers, request=request)
+        return readings, usage
+
+    def _lookup(self, user_name: str) -> dict[str, str]:
+        agency = quote(self._credentials.instagram_business_account_id or "", safe="")
+        fields = f"business_discovery.username({user_name}){{{DISCOVERY_FIELDS}}}"
+        return {"method": "GET", "relative_url": f"{API_VERSION}/{agency}?fields={fields}"}
+
+
+def _has_token(account: Account) -> bool:
+    return account.access_token is not None and bool(account.access_token.get_secret_value().strip())
+
+
+def _user_name(account: Account) -> str | None:
+    """The user name of a handle (or of the page's address); nothing else may get into a look-up's expression."""
+    handle = account.handle.strip().removeprefix("@")
+    page = handle if "/" in handle else account.profile_url
+    candidates = (handle, *page_path(page, hosts=("instagram.com",))[:1])
+    return next((candidate.lower() for candidate in candidates if _USER_NAME.fullmatch(candidate)), None)
+
+
+def _by_user_name(accounts: Iterable[Account]) -> dict[str, list[Account]]:
+    """Group accounts that share a user name, in the order of the names' first appearance."""
+    by_name: dict[str, list[Account]] = {}
+    for account in accounts:
+        by_name.setdefault(_user_name(account) or "", []).append(account)
+    return by_name
+
+
+def _lookup_calls(accounts: Sequence[Account]) -> list[Call]:
+    """Group look-ups by 50 user names; each name counts as one call against the quota, whatever the batching."""
+    groups = list(_by_user_name(accounts).values())
+    chunks = [groups[start : start + LOOKUPS_PER_POST] for start in range(0, len(groups), LOOKUPS_PER_POST)]
+    return [
+        Call(accounts=tuple(chain.from_iterable(chunk)), quota=DISCOVERY_QUOTA.name, cost=len(chunk))
+        for chunk in chunks
+    ]
+
+
+def _batch_refused(answer: ApiAnswer, request: GraphRequest) -> Reading:
+    error = graph_error_in(answer.json())
+    return unexplained(answer, now=request.now) if error is None else reading_of(error, answer, request=request)
+
+
+def _lookup_readings(
+    item: Any, answer: ApiAnswer, *, name: str, accounts: Sequence[Account], request: GraphRequest
+) -> dict[Account, Reading]:
+    """Read one item of a batch: an answer of its own, whose body is JSON spelled as a text."""
+    if not isinstance(item, dict):
+        return dict.fromkeys(accounts, unavailable("Meta ran out of time before this look-up.", is_retryable=True))
+    status, body = whole_number_in(item, "code"), item.get("body")
+    written = body if isinstance(body, str) else json.dumps(body)
+    one = replace(answer, status=status or answer.status, body=written.encode("utf-8", errors="replace"))
+    error = graph_error_in(one.json())
+    if error is not None:
+        return dict.fromkeys(accounts, reading_of(error, one, request=request))
+    user = mapping_in(one.json(), "business_discovery")
+    if user is None or one.status >= 400 or (text_in(user, "username") or name).lower() != name:
+        return dict.fromkeys(accounts, unexplained(one, now=request.now))
+    return {account: _reading_of_user(account, user) for account in accounts}
+
+
+def _user_in(body: Any) -> Mapping[str, Any] | None:
+    """The user of a ``/me`` answer: flat as recorded, or wrapped in ``data`` as the documentation prints it."""
+    wrapped = list_in(body, "data")
+    user = wrapped[0] if wrapped else body
+    if not isinstance(user, dict):
+        return None
+    names = (identifier_in(user, "user_id"), identifier_in(user, "id"), text_in(user, "username"))
+    return user if any(names) else None
+
+
+def _reading_of_user(account: Account, user: Mapping[str, Any]) -> Reading:
+    upstream_id = identifier_in(user, "user_id") or identifier_in(user, "id")
+    url = text_in(user, "profile_picture_url")
+    if url is None or user.get("has_profile_pic") is False:
+        return no_picture("The account has no profile picture.", upstream_id=upstream_id)
+    picture = picture_reference(url)
+    if picture is None:
+        return unavailable("What Instagram gave as the picture's address is none.")
+    stem = (picture.content_id or "").partition(".")[0]
+    if stem in _DEFAULT_STEMS or ANONYMOUS_CACHE_KEY in url:
+        return no_picture("The account shows Instagram's default picture.", upstream_id=upstream_id)
+    return picture_seen(account, picture, upstream_id=upstream_id)
+
+
+def _renewed_token(body: Any, *, now: datetime) -> RefreshedToken | None:
+    """The new token of a refresh, flat or wrapped; none where the answer does not say how long it lives."""
+    wrapped = list_in(body, "data")
+    found = wrapped[0] if wrapped else body
+    if not isinstance(found, dict):
+        return None
+    token, seconds = text_in(found, "access_token"), number_in(found, "expires_in")
+    expires_at = time_after(now, seconds=seconds) if seconds else None
+    if token is None or expires_at is None:
+        return None
+    return RefreshedToken(access_token=SecretStr(token), expires_at=expires_at)
+
+
+INSTAGRAM = Platform(
+    name="instagram",
+    label="Instagram",
+    picture_hosts=(".cdninstagram.com", ".fbcdn.net"),
+    default_content_ids=DEFAULT_CONTENT_IDS,
+    quotas=(OWN_QUOTA, DISCOVERY_QUOTA),
+    concurrency=100,
+    build_client=InstagramClient,
+)

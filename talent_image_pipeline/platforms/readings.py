@@ -1,0 +1,82 @@
+"""The readings that every client makes in the same way.
+
+What belongs here: turning what all networks have in common (a picture, no answer, an answer without a known error)
+into one of the closed outcomes.
+What does not: a network's own error codes (one file per network beside this one).
+"""
+
+from datetime import datetime, timedelta
+
+from talent_image_pipeline.platforms.contract import Account, Outcome, PictureReference, Reading
+from talent_image_pipeline.platforms.transport import ApiAnswer, Unreachable
+from talent_image_pipeline.platforms.untrusted import retry_after
+
+# Up to here a wait named by the platform is shorter than our own backoff, and needs no attention.
+SHORTEST_WAIT = timedelta(seconds=1)
+
+
+def picture_seen(account: Account, picture: PictureReference, *, upstream_id: str | None) -> Reading:
+    """The account has this picture: ``unchanged`` where it is the one that we own."""
+    if picture.content_id is not None and picture.content_id == account.content_id:
+        return Reading(
+            outcome=Outcome.UNCHANGED,
+            explanation="The picture is the one that we own.",
+            picture=picture,
+            upstream_id=upstream_id,
+        )
+    return Reading(
+        outcome=Outcome.PICTURE, explanation="The account has a picture.", picture=picture, upstream_id=upstream_id
+    )
+
+
+def no_picture(explanation: str, *, upstream_id: str | None) -> Reading:
+    """The account exists and shows no picture of its own."""
+    return Reading(outcome=Outcome.NO_PICTURE, explanation=explanation, upstream_id=upstream_id)
+
+
+def needs_reconnect(explanation: str, *, is_token_refused: bool = False) -> Reading:
+    """Only the talent can help, and the explanation says how."""
+    return Reading(outcome=Outcome.NEEDS_RECONNECT, explanation=explanation, is_token_refused=is_token_refused)
+
+
+def misconfigured(explanation: str) -> Reading:
+    """Only the operator can help, and the explanation says which setting it is."""
+    return Reading(outcome=Outcome.MISCONFIGURED, explanation=explanation)
+
+
+def unavailable(explanation: str, *, is_retryable: bool = False) -> Reading:
+    """Nothing was learned of the account."""
+    return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation, is_retryable=is_retryable)
+
+
+def rate_limited(explanation: str, *, retry_at: datetime | None, limits_platform: bool = True) -> Reading:
+    """The platform said stop."""
+    return Reading(
+        outcome=Outcome.RATE_LIMITED, explanation=explanation, retry_at=retry_at, limits_platform=limits_platform
+    )
+
+
+def not_answered(failure: Unreachable) -> Reading:
+    """No usable answer came back."""
+    return unavailable(f"{failure.host} could not be read: {failure.kind}.", is_retryable=failure.is_retryable)
+
+
+def temporarily_down(answer: ApiAnswer, *, now: datetime) -> Reading:
+    """The platform says that it has trouble. Where it also says until when, no try is made before."""
+    retry_at = retry_after(answer.headers, now=now)
+    explanation = f"{answer.host} has trouble of its own (HTTP {answer.status})."
+    if retry_at is None or retry_at - now <= SHORTEST_WAIT:
+        return unavailable(explanation, is_retryable=True)
+    return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation, retry_at=retry_at)
+
+
+def unexplained(answer: ApiAnswer, *, now: datetime) -> Reading:
+    """The answer carries no error that the contract knows: its status alone decides."""
+    if answer.status == 429:
+        retry_at = retry_after(answer.headers, now=now)
+        return rate_limited(f"{answer.host} says that there were too many requests.", retry_at=retry_at)
+    if answer.status >= 500:
+        return temporarily_down(answer, now=now)
+    is_page = answer.json() is None
+    what = "is not JSON" if is_page else "is not what its contract says"
+    return unavailable(f"What {answer.host} answered {what} (HTTP {answer.status}).", is_retryable=is_page)

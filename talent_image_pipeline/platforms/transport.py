@@ -1,0 +1,187 @@
+"""One API request and its answer, kept within bounds: a deadline, a size, no redirects, no secrets in any text.
+
+What belongs here: what is true of HTTP with every platform.
+What does not: what an answer means (one file per network beside this one), retries and rate limits (``sync/``).
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from aiohttp.http import HttpProcessingError
+from httpx_aiohttp import AiohttpTransport
+
+DEADLINE_SECONDS = 10.0
+BODY_LIMIT = 1024 * 1024
+# Meta sends up to 32 usage entries in one header line, which is more than aiohttp's default of 8 KiB allows.
+HEADER_LIMIT = 64 * 1024
+USER_AGENT = "talent-image-pipeline"
+
+# A token that no header can carry ends in ValueError; RecursionError and the like come from no network.
+_FAILURES = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiAnswer:
+    """What a platform answered. Bodies and headers hold tokens and signed addresses: they are in no repr.
+
+    Attributes:
+        host: Who answered.
+        status: The HTTP status, never a redirect.
+        headers: By lower-case name.
+        body: At most the transport's body limit, decoded from its transfer and content encoding.
+    """
+
+    host: str
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Return the body as JSON, or none where it is not JSON at all (an HTML page, nothing, a bomb of brackets)."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreachable:
+    """No usable answer came back.
+
+    Attributes:
+        host: Who was asked.
+        kind: What happened, in words of our own.
+        is_retryable: Whether asking again within the run may help.
+    """
+
+    host: str
+    kind: str
+    is_retryable: bool
+
+
+class ApiTransport:
+    """Sends API requests through one shared connection pool and counts them.
+
+    Attributes:
+        calls: How many requests were sent so far, whatever became of them.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, *, deadline_seconds: float = DEADLINE_SECONDS, body_limit: int = BODY_LIMIT
+    ) -> None:
+        self._client = client
+        self._deadline_seconds = deadline_seconds
+        self._body_limit = body_limit
+        self.calls = 0
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> ApiAnswer | Unreachable:
+        """Send one request and read its whole answer, within one deadline for everything.
+
+        Raises nothing that a platform can cause: timeouts, resets, oversize bodies, redirects and broken HTTP all
+        come back as :class:`Unreachable`.
+        """
+        self.calls += 1
+        host = urlsplit(url).hostname or "the platform"
+        request = self._client.build_request
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._exchange(host, request(method, url, params=query, headers=headers, data=form))
+        except TimeoutError:
+            return Unreachable(host=host, kind="no answer in time", is_retryable=True)
+        except _FAILURES as failure:
+            kind, is_retryable = _kind_of(failure)
+            return Unreachable(host=host, kind=kind, is_retryable=is_retryable)
+
+    async def _exchange(self, host: str, request: httpx.Request) -> ApiAnswer | Unreachable:
+        response = await self._client.send(request, stream=True)
+        try:
+            if 300 <= response.status_code < 400:
+                return Unreachable(host=host, kind="it redirects elsewhere", is_retryable=False)
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > self._body_limit:
+                    return Unreachable(host=host, kind="body too large", is_retryable=False)
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return ApiAnswer(host=host, status=response.status_code, headers=headers, body=bytes(body))
+
+
+def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
+    """Open the connection pool that the transports of a run share; the caller closes it.
+
+    Certificates are always checked, proxies and other settings from the environment are ignored, redirects are not
+    followed, cookies are neither kept nor sent.
+    """
+    _keep_addresses_out_of_the_log()
+    certificates = httpx.create_ssl_context(verify=True, trust_env=False)
+
+    def open_session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=certificates, limit=max_connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            max_field_size=HEADER_LIMIT,
+        )
+
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(verify=certificates, trust_env=False, client=open_session),
+        headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        timeout=None,  # noqa: S113 - each request runs under the transport's own deadline
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def _keep_addresses_out_of_the_log() -> None:
+    """Drop what httpx logs at INFO: each request's whole address, where keys and tokens may be parameters."""
+    logger = logging.getLogger("httpx")
+    if _is_no_request_line not in logger.filters:
+        logger.addFilter(_is_no_request_line)
+
+
+def _is_no_request_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("HTTP Request")
+
+
+def _kind_of(failure: Exception) -> tuple[str, bool]:
+    """Say what failed, from types alone: the texts of these exceptions may hold addresses with tokens in them."""
+    cause = failure.__cause__ or failure
+    if isinstance(cause, aiohttp.ClientSSLError | ssl.SSLError):
+        return "its TLS certificate or handshake is not valid", False
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "its name does not resolve", True
+    if isinstance(cause, aiohttp.ClientConnectorError | ConnectionRefusedError):
+        return "no connection", True
+    if isinstance(cause, HttpProcessingError | aiohttp.ClientResponseError | httpx.DecodingError):
+        return "its answer is not HTTP", True
+    if isinstance(cause, ValueError) and not isinstance(cause, aiohttp.ClientError):
+        return "the request could not be written", False
+    return "the connection broke", True
