@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from psycopg2 import sql
 
 from talent_image_pipeline.database.engine import open_engine
-from talent_image_pipeline.database.tables import app_metadata, metadata
+from talent_image_pipeline.database.migrate import migrate
 
 with warnings.catch_warnings():
     # It looks for the user's runtime directory on import and warns where a container has none.
@@ -72,16 +72,14 @@ class PostgresServer:
         """Create a database that has the app's tables and ours, as a copy of one that was migrated once."""
         if self._template is None:
             template = self.create_database()
-            _create_all_tables(self.url(template))
+            _migrate_from_nothing(self.url(template))
             self._template = template
         return self.create_database(template=self._template)
 
 
-def _create_all_tables(url: str) -> None:
+def _migrate_from_nothing(url: str) -> None:
     engine = open_engine(url)
-    with engine.begin() as connection:
-        app_metadata.create_all(connection)
-        metadata.create_all(connection)
+    migrate(engine, with_app_tables=True)
     engine.dispose()
 
 
@@ -153,13 +151,20 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that was migrated once, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "migrated.db"
+    _migrate_from_nothing(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def migrated_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database with the app's tables and ours, of each kind in turn."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'migrated.db'}"
-        _create_all_tables(url)
-        yield url
+        file = shutil.copy(request.getfixturevalue("migrated_sqlite_file"), tmp_path / "migrated.db")
+        yield f"sqlite:///{file}"
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     name = server.create_migrated_database()

@@ -195,3 +195,11 @@ platform_quotas = sa.Table(
     sa.Column("updated_at", UtcTimestamp, nullable=False, comment="When this was learned, UTC."),
     comment="What was learned of the platforms' limits, shared by all runs.",
 )
+
+app_schema_additions = sa.Table(
+    "app_schema_additions",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True, comment="column or index."),
+    sa.Column("name", sa.Text, primary_key=True, comment='Its name, on the app\'s "Talent".'),
+    comment="What our migration added to the app's tables: what the way back takes away again, and nothing else.",
+)

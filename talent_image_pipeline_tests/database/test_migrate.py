@@ -1,0 +1,261 @@
+"""What a migration does to databases in every state in which it may find them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from talent_image_pipeline.database.engine import MissingAppTableError, require_app_tables
+from talent_image_pipeline.database.migrate import (
+    VERSION_TABLE,
+    MigrationBlockedError,
+    MigrationReport,
+    migrate,
+    migrate_down,
+)
+from talent_image_pipeline.database.tables import app_metadata, metadata, talent
+
+Opener = Callable[[str], sa.Engine]
+
+OUR_COLUMNS = {"profileImageUrl", "profileImageSource", "lastProfileImageSyncAt"}
+APP_TABLES = """
+CREATE TABLE "Talent" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "userId" TEXT,
+    "name" TEXT NOT NULL,
+    "displayName" TEXT,
+    "status" TEXT,
+    {our_columns}
+    "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" TIMESTAMP(3) NOT NULL
+);
+CREATE UNIQUE INDEX "Talent_userId_key" ON "Talent"("userId");
+CREATE TABLE "SocialAccountConnection" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "creatorId" TEXT NOT NULL REFERENCES "Talent"("id") ON DELETE CASCADE ON UPDATE CASCADE,
+    "platform" TEXT NOT NULL,
+    "handle" TEXT NOT NULL,
+    "profileUrl" TEXT,
+    "connected" BOOLEAN NOT NULL DEFAULT false,
+    "connectionType" TEXT NOT NULL DEFAULT 'MANUAL',
+    "syncStatus" TEXT NOT NULL DEFAULT 'PENDING',
+    "accessToken" TEXT,
+    "refreshToken" TEXT,
+    "expiresAt" TIMESTAMP(3),
+    "lastSyncedAt" TIMESTAMP(3),
+    "syncError" TEXT,
+    "metadata" JSON,
+    "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" TIMESTAMP(3) NOT NULL
+);
+CREATE UNIQUE INDEX "SocialAccountConnection_creatorId_platform_key"
+    ON "SocialAccountConnection"("creatorId", "platform");
+INSERT INTO "Talent" ("id", "name", "updatedAt") VALUES ('t1', 'Ada', '2026-01-01 00:00:00.000');
+INSERT INTO "SocialAccountConnection" ("id", "creatorId", "platform", "handle", "updatedAt")
+    VALUES ('a1', 't1', 'INSTAGRAM', '@ada', '2026-01-01 00:00:00.000')
+"""
+COLUMNS_BY_THE_APP = """
+    "profileImageUrl" TEXT,
+    "profileImageSource" TEXT NOT NULL DEFAULT 'initials',
+    "lastProfileImageSyncAt" TIMESTAMP(3),
+"""
+INDEXES_BY_THE_APP = """;
+CREATE INDEX "Talent_profileImageSource_idx" ON "Talent"("profileImageSource");
+CREATE INDEX "Talent_lastProfileImageSyncAt_idx" ON "Talent"("lastProfileImageSyncAt")
+"""
+
+
+def create_app(engine: sa.Engine, *, has_our_columns: bool) -> None:
+    script = APP_TABLES.format(our_columns=COLUMNS_BY_THE_APP if has_our_columns else "")
+    script += INDEXES_BY_THE_APP if has_our_columns else ""
+    with engine.begin() as connection:
+        for statement in script.split(";"):
+            connection.exec_driver_sql(statement)
+
+
+def app_schema(engine: sa.Engine) -> dict[str, object]:
+    """Everything that the database says of the app's tables."""
+    inspector = sa.inspect(engine)
+    return {
+        name: (
+            [(column["name"], str(column["type"]), column["nullable"]) for column in inspector.get_columns(name)],
+            sorted(str(index["name"]) for index in inspector.get_indexes(name)),
+            inspector.get_unique_constraints(name),
+            inspector.get_foreign_keys(name),
+        )
+        for name in app_metadata.tables
+    }
+
+
+def talents(engine: sa.Engine) -> list[tuple[str, str]]:
+    with engine.connect() as connection:
+        return [(row.id, row.name) for row in connection.execute(sa.text('SELECT "id", "name" FROM "Talent"'))]
+
+
+def differences(engine: sa.Engine) -> list[object]:
+    """What Alembic would change to make the database look like ``tables.py``; comments aside, they stay in the code."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_server_default": True}
+        )
+        found: list[object] = compare_metadata(context, [app_metadata, metadata])  # type: ignore[arg-type]
+    return [difference for difference in found if "comment" not in str(difference)[:40]]
+
+
+def test_an_empty_database_gets_exactly_the_tables_that_the_code_knows(database_url: str, opened: Opener) -> None:
+    engine = opened(database_url)
+    migrate(engine, with_app_tables=True)
+    assert differences(engine) == []
+    require_app_tables(engine)
+
+
+def test_the_report_names_what_was_created(database_url: str, opened: Opener) -> None:
+    report = migrate(opened(database_url), with_app_tables=True)
+    assert report.revision_before is None
+    assert report.revision_after is not None
+    assert {'table "Talent"', 'table "pictures"', 'column "Talent"."profileImageUrl"'} <= set(report.created)
+    assert report.removed == ()
+
+
+def test_an_app_database_gets_our_columns_and_indexes_and_keeps_its_rows(database_url: str, opened: Opener) -> None:
+    engine = opened(database_url)
+    create_app(engine, has_our_columns=False)
+    migrate(engine, with_app_tables=False)
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(talent)).one()
+    assert (row.id, row.profileImageUrl, row.profileImageSource) == ("t1", None, "initials")
+    assert row.lastProfileImageSyncAt is None
+
+
+def differences_on_talent(engine: sa.Engine) -> tuple[set[str], int]:
+    inspector = sa.inspect(engine)
+    columns = {column["name"] for column in inspector.get_columns("Talent")}
+    indexes = [index for index in inspector.get_indexes("Talent") if not index["unique"]]
+    return columns & OUR_COLUMNS, len(indexes)
+
+
+def test_nothing_of_the_apps_changes_where_its_own_migration_made_the_columns(
+    database_url: str, opened: Opener
+) -> None:
+    engine = opened(database_url)
+    create_app(engine, has_our_columns=True)
+    before = app_schema(engine)
+    report = migrate(engine, with_app_tables=False)
+    assert app_schema(engine) == before
+    assert [entry for entry in report.created if "Talent" in entry] == []
+
+
+@pytest.mark.parametrize("has_our_columns", [False, True])
+def test_migrating_twice_is_harmless(database_url: str, opened: Opener, has_our_columns: bool) -> None:
+    engine = opened(database_url)
+    create_app(engine, has_our_columns=has_our_columns)
+    first = migrate(engine, with_app_tables=False)
+    schema = app_schema(engine)
+    assert migrate(engine, with_app_tables=False) == MigrationReport(
+        revision_before=first.revision_after, revision_after=first.revision_after, created=(), removed=()
+    )
+    assert app_schema(engine) == schema
+
+
+@pytest.mark.parametrize("has_our_columns", [False, True])
+def test_going_down_leaves_the_app_as_it_was(database_url: str, opened: Opener, has_our_columns: bool) -> None:
+    engine = opened(database_url)
+    create_app(engine, has_our_columns=has_our_columns)
+    before = app_schema(engine)
+    migrate(engine, with_app_tables=False)
+    assert talents(engine) == [("t1", "Ada")]
+    migrate_down(engine)
+    assert app_schema(engine) == before
+    assert talents(engine) == [("t1", "Ada")]
+    assert set(sa.inspect(engine).get_table_names()) == set(app_metadata.tables)
+
+
+def test_going_down_twice_and_up_again_ends_where_going_up_once_does(database_url: str, opened: Opener) -> None:
+    engine = opened(database_url)
+    first = migrate(engine, with_app_tables=True)
+    migrate_down(engine)
+    assert migrate_down(engine).removed == ()
+    again = migrate(engine, with_app_tables=True)
+    assert again.revision_after == first.revision_after
+    assert differences(engine) == []
+
+
+def test_an_index_of_the_apps_under_another_name_is_not_doubled(database_url: str, opened: Opener) -> None:
+    engine = opened(database_url)
+    create_app(engine, has_our_columns=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql('DROP INDEX "Talent_lastProfileImageSyncAt_idx"')
+        connection.exec_driver_sql('CREATE INDEX by_sync ON "Talent"("lastProfileImageSyncAt")')
+    before = app_schema(engine)
+    migrate(engine, with_app_tables=False)
+    assert app_schema(engine) == before
+
+
+def test_a_missing_app_table_is_named_with_the_place_that_was_looked_at(database_url: str, opened: Opener) -> None:
+    engine = opened(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql('CREATE TABLE "Talent" ("id" TEXT PRIMARY KEY)')
+    with pytest.raises(MissingAppTableError, match=r'^"SocialAccountConnection" not found in ') as caught:
+        migrate(engine, with_app_tables=False)
+    assert str(engine.url.database) in str(caught.value)
+    assert sa.inspect(engine).get_table_names() == ["Talent"]
+
+
+def test_the_schema_that_the_address_names_is_the_one_migrated(postgres_url: str, opened: Opener) -> None:
+    with opened(postgres_url).begin() as connection:
+        connection.exec_driver_sql('CREATE SCHEMA "Agency 1"')
+    engine = opened(f"{postgres_url}&schema=Agency%201&pgbouncer=true&connection_limit=1")
+    with pytest.raises(MissingAppTableError, match="schema 'Agency 1'"):
+        migrate(engine, with_app_tables=False)
+    migrate(engine, with_app_tables=True)
+    inspector = sa.inspect(opened(postgres_url))
+    assert inspector.get_table_names(schema="public") == []
+    assert {*app_metadata.tables, *metadata.tables} < set(inspector.get_table_names(schema="Agency 1"))
+    assert differences(engine) == []
+
+
+def test_our_timestamps_have_the_apps_precision(postgres_url: str, opened: Opener) -> None:
+    engine = opened(postgres_url)
+    migrate(engine, with_app_tables=True)
+    with engine.connect() as connection:
+        types = connection.execute(
+            sa.text(
+                "SELECT DISTINCT data_type, datetime_precision FROM information_schema.columns"
+                " WHERE table_schema = 'public' AND data_type LIKE 'timestamp%'"
+            )
+        ).all()
+    assert [tuple(row) for row in types] == [("timestamp without time zone", 3)]
+
+
+def test_processes_that_migrate_at_once_all_succeed(database_url: str, opened: Opener) -> None:
+    program = (
+        "import sys\n"
+        "from talent_image_pipeline.database.engine import open_engine\n"
+        "from talent_image_pipeline.database.migrate import migrate\n"
+        "print(bool(migrate(open_engine(sys.argv[1]), with_app_tables=True).created))\n"
+    )
+    command = [sys.executable, "-c", program, database_url]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]  # noqa: S603
+    answers = [process.communicate(timeout=120)[0].strip() for process in running]
+    assert sorted(answers) == ["False", "False", "True"]
+    assert differences(opened(database_url)) == []
+
+
+def test_a_lock_on_the_apps_table_is_not_waited_for_for_ever(
+    postgres_url: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talent_image_pipeline.database.migrate._LOCK_TIMEOUT", "50ms")
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    before = app_schema(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql('LOCK TABLE "Talent" IN ACCESS SHARE MODE')
+        with pytest.raises(MigrationBlockedError):
+            migrate(engine, with_app_tables=False)
+    assert app_schema(engine) == before
+    migrate(engine, with_app_tables=False)
