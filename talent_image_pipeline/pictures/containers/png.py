@@ -1,0 +1,81 @@
+"""Reads the outline of a PNG file (W3C PNG, third edition).
+
+What belongs here: the walk over its chunks, with their checksums.
+What does not: decoding, and the limits on what was read.
+"""
+
+import struct
+import zlib
+
+from talent_image_pipeline.pictures.containers.container import Container
+from talent_image_pipeline.pictures.rendered_picture import NotAPicture
+
+START = b"\x89PNG\r\n\x1a\n"
+
+# Text, time and animation chunks are left out: compressed text inflates to far more than its size.
+_KEPT_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_LARGEST_PROFILE = 4 * 1024 * 1024
+
+
+def read_png(body: bytes) -> Container:
+    """Walk the chunks of a PNG file from its header to its end chunk.
+
+    Args:
+        body: The whole file; bytes after the end chunk are left out of the result.
+
+    Raises:
+        NotAPicture: The file ends before its end chunk, or a chunk's checksum is wrong.
+    """
+    kept = [START]
+    size: tuple[int, int] | None = None
+    exif, profile = None, None
+    declared_frames, counted_frames = 0, 0
+    position, kind = len(START), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", body, position)
+        end = position + 12 + length
+        content = _checked_content(body, position, end)
+        if kind == b"IHDR":
+            size = struct.unpack_from(">II", content)
+        elif kind == b"acTL":
+            (declared_frames,) = struct.unpack_from(">I", content)
+        elif kind == b"fcTL":
+            counted_frames += 1
+        elif kind == b"eXIf":
+            exif = content
+        elif kind == b"iCCP":
+            profile = _inflated_profile(content)
+        if kind in _KEPT_CHUNKS:
+            kept.append(body[position:end])
+        position = end
+    if size is None or not kept[1].startswith(b"\0\0\0\x0dIHDR"):
+        raise NotAPicture("the PNG file does not start with its header")
+    return Container(
+        decoder="PNG",
+        width=size[0],
+        height=size[1],
+        frames=max(1, declared_frames, counted_frames),
+        body=b"".join(kept),
+        colour_profile=profile,
+        exif=exif,
+    )
+
+
+def _checked_content(body: bytes, position: int, end: int) -> bytes:
+    if end > len(body):
+        raise NotAPicture("the PNG file is cut off inside a chunk")
+    (checksum,) = struct.unpack_from(">I", body, end - 4)
+    if zlib.crc32(body[position + 4 : end - 4]) != checksum:
+        raise NotAPicture("a checksum in the PNG file is wrong")
+    return body[position + 8 : end - 4]
+
+
+def _inflated_profile(content: bytes) -> bytes | None:
+    """Return the profile of an ``iCCP`` chunk; none where it is damaged or unreasonably large."""
+    _, _, compressed = content.partition(b"\0")
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(compressed[1:], _LARGEST_PROFILE)
+    except zlib.error:
+        return None
+    return profile if inflater.eof else None
