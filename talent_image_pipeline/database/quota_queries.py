@@ -10,12 +10,10 @@ was told to stop, and ``<quota>@<slice>`` for the calls admitted in one slice of
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database.bulk import insert_for
 from talent_image_pipeline.database.tables import platform_quotas
 
 
@@ -48,11 +46,11 @@ def lock_quota(connection: sa.Connection, *, quota: str, now: datetime) -> Share
     The statement writes, so it takes PostgreSQL's row lock and SQLite's write lock at once, and makes the row where
     there was none.
     """
-    statement = _insert(connection).values(quota=quota, units_used=0, updated_at=now)
-    statement = statement.on_conflict_do_update(
+    insert = insert_for(connection, platform_quotas).values(quota=quota, units_used=0, updated_at=now)
+    statement = insert.on_conflict_do_update(
         index_elements=["quota"], set_={"units_used": platform_quotas.c.units_used}
-    ).returning(*platform_quotas.c)
-    row = connection.execute(statement).one()
+    )
+    row = connection.execute(statement.returning(*platform_quotas.c)).one()
     return SharedQuota(
         blocked_until=row.blocked_until,
         blocked_because=row.blocked_because,
@@ -73,7 +71,9 @@ def record_units(connection: sa.Connection, *, quota: str, day: str, units_used:
 
 def record_calls(connection: sa.Connection, *, quota: str, slice_number: int, calls: int, now: datetime) -> None:
     """Add calls to a slice of the sliding window. The quota must be locked."""
-    statement = _insert(connection).values(quota=f"{quota}@{slice_number}", units_used=calls, updated_at=now)
+    statement = insert_for(connection, platform_quotas).values(
+        quota=f"{quota}@{slice_number}", units_used=calls, updated_at=now
+    )
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["quota"], set_={"units_used": platform_quotas.c.units_used + statement.excluded.units_used}
@@ -87,63 +87,59 @@ def drop_slices(connection: sa.Connection, *, quota: str, slice_numbers: Sequenc
     connection.execute(sa.delete(platform_quotas).where(platform_quotas.c.quota.in_(keys)))
 
 
-def store_block(engine: sa.Engine, *, key: str, until: datetime, because: str, now: datetime) -> None:
+def store_block(connection: sa.Connection, *, key: str, until: datetime, because: str, now: datetime) -> None:
     """Store that a quota, or one token of it, is to be left alone. A later end that is already stored stands."""
-    with engine.begin() as connection:
-        statement = _insert(connection).values(
-            quota=key, blocked_until=until, blocked_because=because, units_used=0, updated_at=now
+    statement = insert_for(connection, platform_quotas).values(
+        quota=key, blocked_until=until, blocked_because=because, units_used=0, updated_at=now
+    )
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["quota"],
+            set_={
+                "blocked_until": new.blocked_until,
+                "blocked_because": new.blocked_because,
+                "updated_at": new.updated_at,
+            },
+            where=sa.or_(
+                platform_quotas.c.blocked_until.is_(None), platform_quotas.c.blocked_until < new.blocked_until
+            ),
         )
-        new = statement.excluded
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["quota"],
-                set_={
-                    "blocked_until": new.blocked_until,
-                    "blocked_because": new.blocked_because,
-                    "updated_at": new.updated_at,
-                },
-                where=sa.or_(
-                    platform_quotas.c.blocked_until.is_(None), platform_quotas.c.blocked_until < new.blocked_until
-                ),
-            )
-        )
+    )
 
 
-def store_usage(engine: sa.Engine, *, quota: str, percent: float, now: datetime) -> None:
+def store_usage(connection: sa.Connection, *, quota: str, percent: float, now: datetime) -> None:
     """Store what the platform last reported."""
-    with engine.begin() as connection:
-        statement = _insert(connection).values(quota=quota, usage_percent=percent, units_used=0, updated_at=now)
-        new = statement.excluded
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["quota"], set_={"usage_percent": new.usage_percent, "updated_at": new.updated_at}
-            )
+    statement = insert_for(connection, platform_quotas).values(
+        quota=quota, usage_percent=percent, units_used=0, updated_at=now
+    )
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["quota"], set_={"usage_percent": new.usage_percent, "updated_at": new.updated_at}
         )
+    )
 
 
-def forget_lapsed_blocks(engine: sa.Engine, *, now: datetime) -> None:
+def forget_lapsed_blocks(connection: sa.Connection, *, now: datetime) -> None:
     """Drop blocks that are over, with the usage that led to them, and the rows of tokens that have nothing else."""
     lapsed = platform_quotas.c.blocked_until <= now
-    with engine.begin() as connection:
-        connection.execute(
-            sa.delete(platform_quotas).where(lapsed, platform_quotas.c.quota.contains("/", autoescape=True))
-        )
-        connection.execute(
-            sa.update(platform_quotas)
-            .where(lapsed)
-            .values(blocked_until=None, blocked_because=None, usage_percent=None, updated_at=now)
-        )
+    connection.execute(sa.delete(platform_quotas).where(lapsed, platform_quotas.c.quota.contains("/", autoescape=True)))
+    connection.execute(
+        sa.update(platform_quotas)
+        .where(lapsed)
+        .values(blocked_until=None, blocked_because=None, usage_percent=None, updated_at=now)
+    )
 
 
-def blocks_of(engine: sa.Engine, *, quotas: Sequence[str], now: datetime) -> dict[str, tuple[datetime, str]]:
+def blocks_of(connection: sa.Connection, *, quotas: Sequence[str], now: datetime) -> dict[str, tuple[datetime, str]]:
     """Return what is blocked now among the quotas and their tokens: the key, until when, and why."""
     columns = platform_quotas.c
     of_these = sa.or_(
         columns.quota.in_(quotas), *(columns.quota.startswith(f"{name}/", autoescape=True) for name in quotas)
     )
     query = sa.select(columns.quota, columns.blocked_until, columns.blocked_because)
-    with read_only(engine).connect() as connection:
-        rows = connection.execute(query.where(of_these, columns.blocked_until > now)).all()
+    rows = connection.execute(query.where(of_these, columns.blocked_until > now)).all()
     return {row.quota: (row.blocked_until, row.blocked_because or "") for row in rows}
 
 
@@ -155,9 +151,3 @@ def _calls_by_slice(connection: sa.Connection, quota: str) -> dict[int, int]:
         )
     )
     return {int(key.removeprefix(prefix)): calls for key, calls in rows}
-
-
-def _insert(connection: sa.Connection) -> Any:
-    """Return the dialect's own insert, which knows ON CONFLICT; the two dialects share no typed base for it."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(platform_quotas)

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import partial
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -50,6 +51,7 @@ SAVE_USAGE_EVERY = timedelta(seconds=10)
 
 _SLICES = 12
 
+_Result = TypeVar("_Result")
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -209,31 +211,27 @@ def _units_used(shared: SharedQuota, quota: Quota, now: datetime) -> int:
 
 
 def reserve_calls(
-    engine: sa.Engine, *, quota: Quota, costs: Sequence[int], now: datetime
+    connection: sa.Connection, *, quota: Quota, costs: Sequence[int], now: datetime
 ) -> tuple[Admission, SharedQuota]:
     """Decide over waiting calls and count the admitted ones, in one transaction that no other run can interleave.
 
     Returns:
         The decision, and what all runs knew of the quota just before.
     """
-    with engine.begin() as connection:
-        shared = quota_queries.lock_quota(connection, quota=quota.name, now=now)
-        admission = admit_calls(costs, shared=shared, quota=quota, now=now)
-        admitted_costs = costs[: admission.admitted]
-        current = slice_number(now, quota)
-        gone = [number for number in shared.calls_by_slice if number < current - _SLICES]
-        if gone:
-            quota_queries.drop_slices(connection, quota=quota.name, slice_numbers=gone)
-        if admitted_costs:
-            calls = sum(min(cost, _calls_per_window(quota)) for cost in admitted_costs)
-            quota_queries.record_calls(connection, quota=quota.name, slice_number=current, calls=calls, now=now)
-        if admitted_costs and quota.units_per_day is not None:
-            quota_queries.record_units(
-                connection,
-                quota=quota.name,
-                day=units_day(now, quota.day_timezone),
-                units_used=_units_used(shared, quota, now) + sum(admitted_costs),
-            )
+    shared = quota_queries.lock_quota(connection, quota=quota.name, now=now)
+    admission = admit_calls(costs, shared=shared, quota=quota, now=now)
+    current = slice_number(now, quota)
+    gone = [number for number in shared.calls_by_slice if number < current - _SLICES]
+    if gone:
+        quota_queries.drop_slices(connection, quota=quota.name, slice_numbers=gone)
+    admitted = costs[: admission.admitted]
+    if admitted:
+        calls = sum(min(cost, _calls_per_window(quota)) for cost in admitted)
+        quota_queries.record_calls(connection, quota=quota.name, slice_number=current, calls=calls, now=now)
+    if admitted and quota.units_per_day is not None:
+        day = units_day(now, quota.day_timezone)
+        used = _units_used(shared, quota, now) + sum(admitted)
+        quota_queries.record_units(connection, quota=quota.name, day=day, units_used=used)
     return admission, shared
 
 
@@ -285,9 +283,8 @@ class QuotaGate:
     async def load(self) -> None:
         """Learn what other runs were told, and forget what is over."""
         now = self._clock()
-        await anyio.to_thread.run_sync(partial(quota_queries.forget_lapsed_blocks, self._engine, now=now))
-        read = partial(quota_queries.blocks_of, self._engine, quotas=tuple(self._lanes), now=now)
-        blocks = await anyio.to_thread.run_sync(read)
+        await self._in_transaction(partial(quota_queries.forget_lapsed_blocks, now=now))
+        blocks = await self._in_transaction(partial(quota_queries.blocks_of, quotas=tuple(self._lanes), now=now))
         self._blocks.update({key: Blocked(until=until, because=why) for key, (until, why) in blocks.items()})
 
     async def admit(self, call: Call) -> Blocked | None:
@@ -339,8 +336,8 @@ class QuotaGate:
         if known is not None and known.until >= block.until:
             return
         self._blocks[key] = block
-        store = partial(quota_queries.store_block, self._engine, key=key, until=block.until, because=block.because)
-        await anyio.to_thread.run_sync(partial(store, now=self._clock()))
+        store = partial(quota_queries.store_block, key=key, until=block.until, because=block.because)
+        await self._in_transaction(partial(store, now=self._clock()))
 
     async def _wait_for_room(self, lane: _Lane, cost: int) -> Blocked | None:
         while isinstance(refusal := await self._reserve(lane, cost), Later):
@@ -365,8 +362,8 @@ class QuotaGate:
 
     async def _reserve_for(self, lane: _Lane, tickets: Sequence[_Ticket]) -> None:
         costs = [ticket.cost for ticket in tickets]
-        reserve = partial(reserve_calls, self._engine, quota=lane.quota, costs=costs, now=self._clock())
-        admission, shared = await anyio.to_thread.run_sync(reserve)
+        reserve = partial(reserve_calls, quota=lane.quota, costs=costs, now=self._clock())
+        admission, shared = await self._in_transaction(reserve)
         self._take_in(lane, shared, admission)
         for position, ticket in enumerate(tickets):
             ticket.refusal = None if position < admission.admitted else admission.refusal
@@ -393,8 +390,15 @@ class QuotaGate:
     async def _save_usage(self, lane: _Lane) -> None:
         now = self._clock()
         lane.is_saved, lane.saved_at = True, now
-        store = partial(quota_queries.store_usage, self._engine, quota=lane.quota.name, percent=lane.percent, now=now)
-        await anyio.to_thread.run_sync(store)
+        store = partial(quota_queries.store_usage, quota=lane.quota.name, percent=lane.percent, now=now)
+        await self._in_transaction(store)
+
+    async def _in_transaction(self, query: Callable[[sa.Connection], _Result]) -> _Result:
+        def run() -> _Result:
+            with self._engine.begin() as connection:
+                return query(connection)
+
+        return await anyio.to_thread.run_sync(run)
 
 
 def token_key(quota: str, account_id: str) -> str:

@@ -155,7 +155,8 @@ def test_a_call_that_costs_more_than_the_limit_is_made_alone_rather_than_never()
 
 def test_two_runs_at_once_never_overspend_the_days_units(migrated_engine: sa.Engine) -> None:
     def reserve(_: int) -> int:
-        return reserve_calls(migrated_engine, quota=PER_DAY, costs=[1, 1, 1], now=NOON)[0].admitted
+        with migrated_engine.begin() as connection:
+            return reserve_calls(connection, quota=PER_DAY, costs=[1, 1, 1], now=NOON)[0].admitted
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(reserve, range(8))) == 10
@@ -163,7 +164,8 @@ def test_two_runs_at_once_never_overspend_the_days_units(migrated_engine: sa.Eng
 
 def test_two_runs_at_once_never_overspend_the_window(migrated_engine: sa.Engine) -> None:
     def reserve(_: int) -> int:
-        return reserve_calls(migrated_engine, quota=PER_MINUTE, costs=[1] * 100, now=NOON)[0].admitted
+        with migrated_engine.begin() as connection:
+            return reserve_calls(connection, quota=PER_MINUTE, costs=[1] * 100, now=NOON)[0].admitted
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(reserve, range(8))) == 540
