@@ -5,7 +5,6 @@ What does not: the spellings of an address (``address.py``), tables, queries and
 """
 
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,22 +70,27 @@ def require_app_tables(engine: sa.Engine) -> None:
         MissingAppTableError: naming every table that is missing, and the database and schema that were looked at.
     """
     with read_only(engine).connect() as connection:
-        inspector = sa.inspect(connection)
-        missing = [name for name in app_metadata.tables if not inspector.has_table(name)]
-        if missing:
-            raise MissingAppTableError(missing_tables_message(connection, missing))
+        require_app_tables_within(connection)
 
 
-def missing_tables_message(connection: sa.Connection, missing: Iterable[str]) -> str:
-    """Say which of the app's tables are missing and where they were looked for."""
-    schema = None
-    if connection.dialect.name == "postgresql":
-        schema = connection.scalar(sa.select(sa.func.current_schema())) or "(a schema that does not exist)"
-    names = ", ".join(f'"{name}"' for name in missing)
-    return (
-        f"{names} not found in {describe_place(connection.engine.url, schema=schema)}: "
-        "is TALENT_DATABASE_URL the address of the agency's app, with its ?schema=?"
-    )
+def require_app_tables_within(connection: sa.Connection) -> None:
+    """Do what :func:`require_app_tables` does, in a transaction that is open already."""
+    inspector = sa.inspect(connection)
+    missing = [f'"{name}"' for name in app_metadata.tables if not inspector.has_table(name)]
+    if missing:
+        place = describe_place(connection.engine.url, schema=_current_schema(connection))
+        raise MissingAppTableError(
+            f"{', '.join(missing)} not found in {place}: "
+            "is TALENT_DATABASE_URL the address of the agency's app, with its ?schema=?"
+        )
+
+
+def _current_schema(connection: sa.Connection) -> str | None:
+    if connection.dialect.name != "postgresql":
+        return None
+    schema: str | None = connection.scalar(sa.select(sa.func.current_schema()))
+    # There is no current schema where none of those on the search path exists.
+    return schema or connection.exec_driver_sql("SHOW search_path").scalar_one()
 
 
 def _sqlite_engine(address: DatabaseAddress) -> sa.Engine:

@@ -17,8 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
-from talent_image_pipeline.database.engine import MissingAppTableError, missing_tables_message
-from talent_image_pipeline.database.tables import app_metadata
+from talent_image_pipeline.database.engine import require_app_tables_within
 
 VERSION_TABLE: Final = "talent_images_alembic_version"
 
@@ -65,7 +64,7 @@ def migrate(engine: sa.Engine, *, with_app_tables: bool) -> MigrationReport:
 
     def upgrade(connection: sa.Connection) -> None:
         if not with_app_tables:
-            _require_app_tables(connection)
+            require_app_tables_within(connection)
         configuration = _configuration(connection)
         configuration.attributes["with_app_tables"] = with_app_tables
         command.upgrade(configuration, "head")
@@ -122,13 +121,6 @@ def _configuration(connection: sa.Connection) -> Config:
     configuration.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     configuration.attributes["connection"] = connection
     return configuration
-
-
-def _require_app_tables(connection: sa.Connection) -> None:
-    inspector = sa.inspect(connection)
-    missing = [name for name in app_metadata.tables if not inspector.has_table(name)]
-    if missing:
-        raise MissingAppTableError(missing_tables_message(connection, missing))
 
 
 def _revision(connection: sa.Connection) -> str | None:
