@@ -79,4 +79,6 @@ def unexplained(answer: ApiAnswer, *, now: datetime) -> Reading:
         return temporarily_down(answer, now=now)
     is_page = answer.json() is None
     what = "is not JSON" if is_page else "is not what its contract says"
-    return unavailable(f"What {answer.host} answered {what} (HTTP {answer.status}).", is_retryable=is_page)
+    # A page with a success status is a platform's way to say that it is being repaired.
+    is_retryable = is_page and answer.status < 400
+    return unavailable(f"What {answer.host} answered {what} (HTTP {answer.status}).", is_retryable=is_retryable)

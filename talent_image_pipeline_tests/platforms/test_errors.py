@@ -207,7 +207,7 @@ YOUTUBE_ERRORS = {
         status=403, body=google(403, "SERVICE_UNAVAILABLE", name="PERMISSION_DENIED"), outcome=WRONG
     ),
     "channel not found": Row(status=404, body=google(404, "channelNotFound"), outcome=Outcome.GONE),
-    "wrong address": Row(status=404, body=b"<html>404</html>", outcome=DOWN, is_retryable=True),
+    "wrong address": Row(status=404, body=b"<html>404</html>", outcome=DOWN),
     "backend": Row(status=500, body=google(500, "backendError"), outcome=DOWN, is_retryable=True),
     "internal": Row(status=500, body=google(500, "internalError"), outcome=DOWN, is_retryable=True),
     "unavailable": Row(status=503, body=google(503, "SERVICE_UNAVAILABLE"), outcome=DOWN, is_retryable=True),

@@ -1,0 +1,198 @@
+"""What a hostile, broken or slow server can do to a request: end it, and nothing else."""
+
+import asyncio
+import gzip
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from talent_image_pipeline.platforms.contract import Account, Outcome
+from talent_image_pipeline.platforms.transport import BODY_LIMIT, ApiAnswer, ApiTransport, Unreachable, open_api_client
+from talent_image_pipeline.platforms.youtube import YOUTUBE
+from talent_image_pipeline_tests.platforms.scripted_server import Received, Reply, converse, reply_json, serving
+
+SOON = 0.3
+
+
+def fetch(reply: Reply, *, deadline_seconds: float = 10.0) -> ApiAnswer | Unreachable:
+    async def run() -> ApiAnswer | Unreachable:
+        async with serving(lambda _: reply) as server, open_api_client() as pool:
+            transport = ApiTransport(pool, deadline_seconds=deadline_seconds)
+            return await transport.send("GET", f"{server.origin}/path")
+
+    return asyncio.run(run())
+
+
+def writing(*pieces: bytes, pause: float = 0.0) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return write
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def reset_within_the_body(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+
+
+async def endless(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+        await writer.drain()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [writing(b"", pause=60), writing(HEAD, pause=60), writing(HEAD, *[b"{"] * 900, pause=0.02)],
+    ids=["no answer", "no body", "a byte at a time"],
+)
+def test_a_slow_answer_ends_at_the_deadline(write: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> None:
+    ended = fetch(Reply(write=write), deadline_seconds=SOON)
+    assert isinstance(ended, Unreachable)
+    assert ended.kind == "no answer in time"
+    assert ended.is_retryable
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=b" " * (BODY_LIMIT + 1)),
+        Reply(write=endless),
+        Reply(body=gzip.compress(b" " * (BODY_LIMIT + 1)), headers={"content-encoding": "gzip"}),
+    ],
+    ids=["declared", "without end", "compressed"],
+)
+def test_a_body_over_the_limit_is_given_up(reply: Reply) -> None:
+    ended = fetch(reply)
+    assert isinstance(ended, Unreachable)
+    assert ended.kind == "body too large"
+    assert not ended.is_retryable
+
+
+def test_a_body_at_the_limit_is_read() -> None:
+    ended = fetch(Reply(body=b" " * BODY_LIMIT))
+    assert isinstance(ended, ApiAnswer)
+    assert len(ended.body) == BODY_LIMIT
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        reset,
+        reset_within_the_body,
+        writing(b"nonsense\r\n\r\n"),
+        writing(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}"),
+        writing(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+        writing(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"),
+        writing(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n"),
+        writing(),
+    ],
+    ids=["reset", "reset within", "no HTTP", "cut short", "bad chunk", "no gzip", "giant header", "nothing"],
+)
+def test_a_broken_connection_is_worth_another_try(write: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> None:
+    ended = fetch(Reply(write=write))
+    assert isinstance(ended, Unreachable)
+    assert ended.is_retryable
+
+
+def test_a_port_where_nobody_listens_is_worth_another_try() -> None:
+    async def run() -> ApiAnswer | Unreachable:
+        async with serving(lambda _: Reply()) as server:
+            closed = server.origin
+        async with open_api_client() as pool:
+            return await ApiTransport(pool).send("GET", closed)
+
+    ended = asyncio.run(run())
+    assert isinstance(ended, Unreachable)
+    assert ended.kind == "no connection"
+    assert ended.is_retryable
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+def test_a_redirect_to_a_private_address_is_not_followed(status: int) -> None:
+    async def run() -> tuple[ApiAnswer | Unreachable, list[Received], list[Received]]:
+        async with serving(lambda _: Reply()) as private, open_api_client() as pool:
+            elsewhere = Reply(status=status, headers={"location": f"{private.origin}/secret"})
+            async with serving(lambda _: elsewhere) as server:
+                ended = await ApiTransport(pool).send("GET", server.origin)
+                return ended, server.received, private.received
+
+    ended, received, received_elsewhere = asyncio.run(run())
+    assert isinstance(ended, Unreachable)
+    assert not ended.is_retryable
+    assert len(received) == 1
+    assert received_elsewhere == []
+
+
+def test_every_request_is_counted_whatever_became_of_it() -> None:
+    async def run() -> int:
+        def script(request: Received) -> Reply:
+            return Reply(write=reset if request.path == "/reset" else None)
+
+        async with serving(script) as server, open_api_client() as pool:
+            transport = ApiTransport(pool)
+            await transport.send("GET", f"{server.origin}/fine")
+            await transport.send("POST", f"{server.origin}/reset", form={"a": "b"})
+            await transport.send("GET", "http://127.0.0.1:1/")
+            return transport.calls
+
+    assert asyncio.run(run()) == 3
+
+
+def test_cookies_are_neither_kept_nor_sent() -> None:
+    async def run() -> list[Received]:
+        given = Reply(headers={"set-cookie": "session=talent-1; Path=/"})
+        async with serving(lambda _: given) as server, open_api_client() as pool:
+            transport = ApiTransport(pool)
+            await transport.send("GET", server.origin)
+            await transport.send("GET", server.origin)
+            return server.received
+
+    assert all("cookie" not in request.headers for request in asyncio.run(run()))
+
+
+def test_a_proxy_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert isinstance(fetch(Reply()), ApiAnswer)
+
+
+def test_a_header_that_cannot_be_written_ends_the_request_alone() -> None:
+    async def run() -> ApiAnswer | Unreachable:
+        async with serving(lambda _: Reply()) as server, open_api_client() as pool:
+            return await ApiTransport(pool).send("GET", server.origin, headers={"Authorization": "a\r\nb: ü"})
+
+    ended = asyncio.run(run())
+    assert isinstance(ended, Unreachable)
+    assert not ended.is_retryable
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe\xfa", b"[" * 500_000, b"9" * 10_000, b'"'])
+def test_a_body_that_is_not_json_is_nothing(body: bytes) -> None:
+    answer = fetch(Reply(body=body))
+    assert isinstance(answer, ApiAnswer)
+    assert answer.json() is None
+
+
+def test_no_address_with_a_key_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    account = Account(account_id="a", handle="UC_x5XG1OV2P6uZZ5FSM9Ttw")
+    conversation = converse(YOUTUBE, [account], lambda _: reply_json({"items": []}))
+    assert conversation.received[0].query["key"] == "api-key-SECRET"
+    assert conversation.reading.outcome is Outcome.GONE
+    assert "SECRET" not in caplog.text
