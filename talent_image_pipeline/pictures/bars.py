@@ -15,7 +15,7 @@ from talent_image_pipeline.pictures.decode import Pixels
 _COPY_SIDE = 160
 _BLACKEST = 26
 # The share of a bar's edge along which the picture must begin at once: a dark background does not end on a ruled line.
-_RULED_SHARE = 0.5
+_RULED_SHARE = 0.6
 _STEP = 12
 # Bars come in pairs of one width; compression blurs their edges by a pixel or two of the copy.
 _PAIR_TOLERANCE = 3

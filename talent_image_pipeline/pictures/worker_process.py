@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import cv2
 
-from talent_image_pipeline.pictures.crop import find_faces
 from talent_image_pipeline.pictures.decode import Pixels
+from talent_image_pipeline.pictures.faces import find_faces
 from talent_image_pipeline.pictures.render import render_picture
 from talent_image_pipeline.pictures.rendered_picture import NotAPicture, RenderedPicture
 
