@@ -171,7 +171,7 @@ def test_any_text_gives_a_harmless_drawing_of_at_most_two_graphemes(name: str) -
         f"{SVG}{tag}" for tag in ("svg", "title", "rect", "text", "g", "circle", "path")
     }
     assert not any(
-        attribute.startswith("on") or "href" in attribute for part in root.iter() for attribute in part.keys()
+        attribute.startswith("on") or "href" in attribute for part in root.iter() for attribute in part.attrib
     )
 
 
