@@ -99,6 +99,9 @@ def parse_database_address(text: str) -> DatabaseAddress:
             "the database address cannot be read; write it like postgresql://user:password@host:5432/database "
             "or sqlite:///path/to/file.db"
         ) from None
+    if "@" in (url.host or ""):
+        # Where the password holds a bare @, what follows it would be taken for the host, and be shown.
+        raise DatabaseAddressError("the password in the database address has an @ in it: write it as %40")
     if url.drivername in _SQLITE_SCHEMES:
         return _sqlite_address(url)
     if url.drivername in _POSTGRESQL_SCHEMES:

@@ -51,7 +51,9 @@ def open_engine(url: str) -> sa.Engine:
             connection.execute(sa.select(1))
     except sa.exc.DBAPIError as error:
         engine.dispose()
-        raise DatabaseUnavailableError(f"cannot open {address.place}: {_reason(error, address)}") from None
+        # Neither driver ever repeats the password; SQLAlchemy's own text and the chain are left out all the same.
+        reason = " ".join(str(error.orig).split())
+        raise DatabaseUnavailableError(f"cannot open {address.place}: {reason}") from None
     return engine
 
 
@@ -167,9 +169,3 @@ def _apply_settings(connection: sa.Connection, settings: dict[str, str]) -> None
     calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
     parameters: tuple[Any, ...] = tuple(part for setting in settings.items() for part in setting)
     connection.exec_driver_sql(f"SELECT {calls}", parameters)
-
-
-def _reason(error: sa.exc.DBAPIError, address: DatabaseAddress) -> str:
-    reason = " ".join(str(error.orig).split())
-    password = address.url.password
-    return reason.replace(password, "***") if password else reason

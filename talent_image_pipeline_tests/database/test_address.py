@@ -62,6 +62,7 @@ def test_a_sqlite_file_is_accepted() -> None:
         (f"postgresql+asyncpg://ada:{PASSWORD}@db/agency", "asyncpg"),
         (f"postgresql://ada:{PASSWORD}@db:port/agency", "cannot be read"),
         (f"ada:{PASSWORD}@db/agency", "cannot be read"),
+        (f"postgresql://ada:hidden@{PASSWORD}@db/agency", "%40"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
         ("sqlite:///talents.db?mode=ro", "mode"),
