@@ -291,13 +291,13 @@ def _lookup_readings(
 
 
 def _user_in(body: Any) -> Mapping[str, Any] | None:
-    """The user of a ``/me`` answer: flat as recorded, or wrapped in ``data`` as the documentation prints it."""
+    """The user of a ``/me`` answer: flat as recorded, or wrapped in ``data`` as the documentation prints it.
+
+    Without the user name, which every account has, it is no such answer, and a missing picture in it means nothing.
+    """
     wrapped = list_in(body, "data")
     user = wrapped[0] if wrapped else body
-    if not isinstance(user, dict):
-        return None
-    names = (identifier_in(user, "user_id"), identifier_in(user, "id"), text_in(user, "username"))
-    return user if any(names) else None
+    return user if isinstance(user, dict) and text_in(user, "username") else None
 
 
 def _reading_of_user(account: Account, user: Mapping[str, Any]) -> Reading:

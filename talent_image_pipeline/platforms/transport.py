@@ -163,12 +163,12 @@ def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
 def _keep_addresses_out_of_the_log() -> None:
     """Drop what httpx logs at INFO: each request's whole address, where keys and tokens may be parameters."""
     logger = logging.getLogger("httpx")
-    if _is_no_request_line not in logger.filters:
-        logger.addFilter(_is_no_request_line)
+    if _is_worth_attention not in logger.filters:
+        logger.addFilter(_is_worth_attention)
 
 
-def _is_no_request_line(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("HTTP Request")
+def _is_worth_attention(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO
 
 
 def _kind_of(failure: Exception) -> tuple[str, bool]:

@@ -202,13 +202,19 @@ def _call_of(groups: Sequence[Sequence[Account]]) -> Call:
 
 
 def _channels_in(answer: ApiAnswer) -> list[Mapping[str, Any]] | None:
-    """The channels of a successful answer, in no order to rely on; none where it is no such answer."""
+    """The channels of a successful answer, in no order to rely on; none where it is no such answer.
+
+    A channel that is left out counts as gone, so nothing else may pass for such an answer.
+    """
     body = answer.json()
     if answer.status >= 300 or not isinstance(body, dict) or "error" in body:
         return None
-    if body.get("kind") != LIST_KIND and not isinstance(body.get("items"), list):
+    has_items = isinstance(body.get("items"), list)
+    if body.get("kind", LIST_KIND if has_items else None) != LIST_KIND:
         return None
-    return [item for item in list_in(body, "items") if isinstance(item, dict)]
+    items = list_in(body, "items")
+    is_whole = all(isinstance(item, dict) and text_in(item, "id") for item in items)
+    return items if is_whole else None
 
 
 def _reading_of_id(account: Account, channels: Sequence[Mapping[str, Any]]) -> Reading:

@@ -88,6 +88,11 @@ def test_an_account_whose_picture_field_is_left_out_has_no_picture() -> None:
     assert reading.upstream_id == "1"
 
 
+@pytest.mark.parametrize("body", [{}, {"id": "6413"}, {"data": []}, {"data": [7]}, {"username": 7}, [USER], "text", 7])
+def test_an_answer_that_names_no_user_does_not_say_that_there_is_no_picture(body: Any) -> None:
+    assert converse(INSTAGRAM, [OWN], lambda _: reply_json(body)).reading.outcome is Outcome.UNAVAILABLE
+
+
 @pytest.mark.parametrize(
     "url", ["nonsense", "ftp://x.fbcdn.net/a.jpg", "http://[", "https://x.fbcdn.net/\ud800", 7, []]
 )

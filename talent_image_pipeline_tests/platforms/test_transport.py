@@ -3,9 +3,19 @@
 import asyncio
 import gzip
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from talent_image_pipeline.platforms.contract import Account, Outcome
 from talent_image_pipeline.platforms.transport import BODY_LIMIT, ApiAnswer, ApiTransport, Unreachable, open_api_client
@@ -196,3 +206,81 @@ def test_no_address_with_a_key_is_logged(caplog: pytest.LogCaptureFixture) -> No
     assert conversation.received[0].query["key"] == "api-key-SECRET"
     assert conversation.reading.outcome is Outcome.GONE
     assert "SECRET" not in caplog.text
+
+
+def test_a_cancelled_request_stops_at_once_and_says_so() -> None:
+    async def run() -> None:
+        arrived = asyncio.Event()
+
+        async def announce_and_stall(writer: asyncio.StreamWriter) -> None:
+            arrived.set()
+            await writing(HEAD, pause=60)(writer)
+
+        async with serving(lambda _: Reply(write=announce_and_stall)) as server, open_api_client() as pool:
+            sending = asyncio.create_task(ApiTransport(pool, deadline_seconds=60).send("GET", server.origin))
+            await arrived.wait()
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+@settings(max_examples=60)
+@given(
+    head=st.sampled_from(
+        [b"", b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"]
+    ),
+    rest=st.binary(max_size=80) | st.text("0123456789abc\r\n:; ", max_size=40).map(str.encode),
+)
+def test_any_bytes_on_the_wire_end_as_an_answer_or_none(*, head: bytes, rest: bytes) -> None:
+    ended = fetch(Reply(write=writing(head + rest)), deadline_seconds=5)
+    assert isinstance(ended, ApiAnswer | Unreachable)
+
+
+def test_a_certificate_that_nobody_signed_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    certificate = self_signed_certificate(tmp_path)
+
+    async def run() -> tuple[ApiAnswer | Unreachable, list[bytes]]:
+        heard: list[bytes] = []
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read())
+            writer.close()
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        listener = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=context)
+        async with listener, open_api_client() as pool:
+            port = listener.sockets[0].getsockname()[1]
+            ended = await ApiTransport(pool).send("GET", f"https://127.0.0.1:{port}/")
+        return ended, heard
+
+    ended, heard = asyncio.run(run())
+    assert isinstance(ended, Unreachable)
+    assert "TLS" in ended.kind
+    assert not ended.is_retryable
+    assert b"".join(heard) == b""
+
+
+def self_signed_certificate(directory: Path) -> Path:
+    """Write a key and a certificate for 127.0.0.1 that it signed itself into one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "self-signed.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path

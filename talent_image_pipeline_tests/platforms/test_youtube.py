@@ -100,7 +100,20 @@ def test_an_answer_that_leaves_out_its_items_says_that_no_channel_exists() -> No
     assert reading.outcome is Outcome.GONE
 
 
-@pytest.mark.parametrize("body", [{}, {"items": {}}, {"kind": "other"}, [], "text", None])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"items": {}},
+        {"kind": "other"},
+        {"kind": "youtube#subscriptionListResponse", "items": []},
+        {"items": [channel("UC" + "x" * 22), None]},
+        {"items": [{"id": {"channelId": CHANNEL}}]},
+        [],
+        "text",
+        None,
+    ],
+)
 def test_an_answer_that_is_not_youtubes_declares_no_channel_gone(body: Any) -> None:
     assert converse(YOUTUBE, [account()], lambda _: reply_json(body)).reading.outcome is Outcome.UNAVAILABLE
 
