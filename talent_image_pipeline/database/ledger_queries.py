@@ -59,6 +59,11 @@ def claim_accounts(
     return set(connection.scalars(statement, rows))
 
 
+def renew_claims(connection: sa.Connection, *, run_id: str, until: datetime) -> None:
+    """Keep everything that a run has claimed and not read yet."""
+    connection.execute(sa.update(ledger).where(ledger.c.claimed_by == run_id).values(claimed_until=until))
+
+
 def release_claims(connection: sa.Connection, *, run_id: str, platform: str) -> None:
     """Give back what a run still holds on a platform. A row that was never read is removed again."""
     mine = sa.and_(ledger.c.claimed_by == run_id, ledger.c.platform == platform)

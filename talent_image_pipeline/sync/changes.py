@@ -130,7 +130,8 @@ def _failures_by_talent(failed_runs: Sequence[FailedRun]) -> dict[str, list[date
 def _is_backing_off(failures: Sequence[datetime], *, now: datetime) -> bool:
     if not failures:
         return False
-    backoff = min(FIRST_BACKOFF * 2 ** min(len(failures) - 1, 16), LONGEST_BACKOFF)
+    doublings = min(len(failures) - 1, 16)
+    backoff: timedelta = min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF)
     return now < max(failures) + backoff
 
 

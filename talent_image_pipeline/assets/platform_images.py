@@ -1,0 +1,83 @@
+"""One asset per platform: what the network says now of the candidates' accounts, and the bytes of what is new.
+
+What belongs here: the factory. A platform in the registry gets its asset and its checks by itself.
+What does not: reading (``sync/reading.py``).
+
+See https://docs.dagster.io/guides/build/assets/creating-asset-factories.
+"""
+
+import dagster as dg
+
+from talent_image_pipeline.assets.candidate_talents import GROUP, OWNERS, batch_of
+from talent_image_pipeline.assets.checks import (
+    ACCOUNTS_STAY_CONNECTED,
+    ERROR_BUDGET,
+    IS_ANSWERING,
+    check_result,
+    platform_check_specs,
+)
+from talent_image_pipeline.assets.frames import column_schema, platform_metadata
+from talent_image_pipeline.database import account_queries, tables
+from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.platforms.contract import Platform
+from talent_image_pipeline.resources import DatabaseResource, PlatformsResource, SyncScopeResource
+from talent_image_pipeline.sync.health import judge_answering, judge_connections, judge_error_budget
+from talent_image_pipeline.sync.report import PlatformReport
+
+
+def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
+    """Return the asset ``<platform>_images``."""
+    name = f"{platform.name}_images"
+
+    @dg.asset(
+        name=name,
+        deps=["candidate_talents"],
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={platform.name, "sql"},
+        description=(
+            f"What {platform.label} says now of the candidates' accounts: one row per account in the ledger, and the "
+            "bytes of every new picture in the store. A failure of the network keeps the picture that we own."
+        ),
+        metadata={
+            "dagster/column_schema": column_schema(tables.platform_images),
+            "dagster/table_name": tables.platform_images.name,
+        },
+        check_specs=platform_check_specs(asset=name, label=platform.label),
+    )
+    def platform_images(
+        context: dg.AssetExecutionContext,
+        database: DatabaseResource,
+        platforms: PlatformsResource,
+        scope: SyncScopeResource,
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with read_only(database.engine).begin() as connection:
+            accounts = account_queries.load_batch_accounts(
+                connection,
+                run_id=batch_of(context, database),
+                platform=platform.name,
+                verified_only=database.settings.talent_image_verified_only,
+            )
+        report = platforms.read(platform, accounts, run_id=context.run.run_id, scope=scope.scope())
+        context.log.info("[TALENT_IMAGE] %s: %s", platform.label, _summary(report))
+        return dg.MaterializeResult(
+            metadata=platform_metadata(report),
+            check_results=[
+                check_result(IS_ANSWERING, judge_answering(report)),
+                check_result(ERROR_BUDGET, judge_error_budget(report)),
+                check_result(ACCOUNTS_STAY_CONNECTED, judge_connections(report)),
+            ],
+        )
+
+    return platform_images
+
+
+def _summary(report: PlatformReport) -> str:
+    outcomes = ", ".join(f"{reads} {outcome}" for outcome, reads in sorted(report.outcomes.items()))
+    parts = [outcomes or "nothing to read"]
+    if report.read_elsewhere:
+        parts.append(f"{report.read_elsewhere} read by another run")
+    if report.left:
+        parts.append(f"{report.left} left for later")
+    parts.append(f"{report.api_calls} calls, {report.downloads} downloads in {report.seconds:.1f} s")
+    return "; ".join(parts)

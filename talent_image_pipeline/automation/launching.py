@@ -1,0 +1,93 @@
+"""Running a job now, in this process, with its run in Dagster's history.
+
+What belongs here: finding the persistent instance and running one of our jobs in it, for the command line.
+What does not: schedule, sensor and what a job does.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from talent_image_pipeline.assets.candidate_talents import TALENT_TAG, TRIGGER_TAG
+from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB
+from talent_image_pipeline.definitions import build_definitions
+
+#: The job's page in the UI lists a run only under the code location that it came from (workspace.yaml).
+_ORIGIN_TAGS = {".dagster/repository": "__repository__@talent_image_pipeline"}
+
+
+class NoDagsterHomeError(RuntimeError):
+    """There is no persistent Dagster instance to put runs into."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run that has ended; ``failure`` says in words why it failed, none when it succeeded."""
+
+    run_id: str
+    failure: str | None
+
+
+def use_dagster_home() -> Path:
+    """Make the persistent instance the one of this process and its children: ``DAGSTER_HOME``, or ``dagster.yaml`` here.
+
+    Raises:
+        NoDagsterHomeError: when there is neither.
+    """
+    if os.environ.get("DAGSTER_HOME"):
+        return Path(os.environ["DAGSTER_HOME"])
+    here = Path.cwd()
+    if not (here / "dagster.yaml").exists():
+        raise NoDagsterHomeError(
+            f"There is no dagster.yaml in {here}: run this in the repository's directory, or set DAGSTER_HOME."
+        )
+    os.environ["DAGSTER_HOME"] = str(here)
+    return here
+
+
+def run_refresh(talent_id: str) -> FinishedRun:
+    """Refresh one talent now."""
+    return _run(REFRESH_JOB, run_config={"talent_id": talent_id}, tags={TALENT_TAG: talent_id})
+
+
+def run_sync() -> FinishedRun:
+    """Sync everybody who is due now, up to 200."""
+    return _run(SYNC_JOB, run_config={}, tags={})
+
+
+def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str]) -> FinishedRun:
+    with _persistent_instance() as instance:
+        result = (
+            build_definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_config=dict(run_config),
+                instance=instance,
+                tags={TRIGGER_TAG: "manual", **_ORIGIN_TAGS, **tags},
+                raise_on_error=False,
+            )
+        )
+        return FinishedRun(run_id=result.run_id, failure=None if result.success else _failure_of(result))
+
+
+@contextmanager
+def _persistent_instance() -> Iterator[dg.DagsterInstance]:
+    use_dagster_home()
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _failure_of(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.get_step_failure_events():
+        data = event.step_failure_data
+        if data.user_failure_data is not None and data.user_failure_data.description:
+            return data.user_failure_data.description
+        if data.error is not None:
+            cause = data.error.cause or data.error
+            return cause.message.strip()
+    return "the run failed; its log in the Dagster UI says why"

@@ -1,0 +1,58 @@
+"""The whole pipeline on one page: assets and their checks, jobs, schedule, sensor, resources.
+
+What belongs here: the list.
+What does not: anything that is on the list.
+
+See https://docs.dagster.io/guides/build/projects/project-structure.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from talent_image_pipeline.assets.candidate_talents import candidate_talents
+from talent_image_pipeline.assets.platform_images import platform_images_asset
+from talent_image_pipeline.assets.resolved_profile_images import resolved_profile_images_asset
+from talent_image_pipeline.automation.jobs import refresh_talent, sync_profile_images
+from talent_image_pipeline.automation.schedules import daily_profile_image_sync
+from talent_image_pipeline.automation.sensors import social_account_changes
+from talent_image_pipeline.platforms.registry import PLATFORMS
+from talent_image_pipeline.resources import (
+    DatabaseResource,
+    PictureStoreResource,
+    PlatformsResource,
+    SyncScopeResource,
+)
+
+
+def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Return everything that Dagster knows of.
+
+    Args:
+        resource_overrides: Resources to use in place of the usual ones, by name.
+    """
+    database = DatabaseResource()
+    picture_store = PictureStoreResource()
+    resources: dict[str, Any] = {
+        "database": database,
+        "picture_store": picture_store,
+        "platforms": PlatformsResource(database=database, picture_store=picture_store),
+        "scope": SyncScopeResource(),
+    }
+    return dg.Definitions(
+        assets=[
+            candidate_talents,
+            *(platform_images_asset(platform=platform) for platform in PLATFORMS),
+            resolved_profile_images_asset(),
+        ],
+        jobs=[sync_profile_images, refresh_talent],
+        schedules=[daily_profile_image_sync],
+        sensors=[social_account_changes],
+        resources=resources | dict(resource_overrides or {}),
+        # Materializing assets by hand runs in one process too, for the reasons given in automation/jobs.py.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,95 @@
+"""What a step of a run did, in numbers and a few words: for metadata, checks, logs and the demo's table.
+
+What belongs here: plain values that the assets turn into metadata.
+What does not: Dagster, pandas, and anything that acts.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from talent_image_pipeline.platforms.contract import Outcome
+
+#: Failures listed in full; the rest is only counted, so that a report never grows with the batch.
+LISTED_FAILURES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountFailure:
+    """One account whose read failed, and what to do about it."""
+
+    talent_id: str
+    handle: str
+    outcome: Outcome
+    explanation: str
+
+
+@dataclass(kw_only=True)
+class PlatformReport:
+    """What reading one platform came to.
+
+    Attributes:
+        accounts: Accounts of the batch on this platform.
+        not_owed: Of them, those whose next read is not due yet.
+        read_elsewhere: Of them, those that another run is reading or has just read.
+        left: Of them, those not reached before the run's deadline.
+        outcomes: How the reads ended.
+        without_call: Reads that ended without a call, because the platform is to be left alone.
+        superseded: Readings not written because the account changed meanwhile.
+        internal_errors: Reads that ended in an error of our own.
+        pictures_changed: Accounts whose picture is another one now.
+        bytes_received: Of downloaded pictures.
+        seconds_by_stage: Seconds spent in each stage, summed over everything that went on at once.
+        consent_warnings: Accounts whose talent must consent anew soon, in words.
+    """
+
+    platform: str
+    accounts: int = 0
+    not_owed: int = 0
+    read_elsewhere: int = 0
+    left: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    without_call: int = 0
+    superseded: int = 0
+    internal_errors: int = 0
+    pictures_changed: int = 0
+    token_refreshes: int = 0
+    api_calls: int = 0
+    downloads: int = 0
+    bytes_received: int = 0
+    seconds: float = 0.0
+    seconds_by_stage: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    failures: list[AccountFailure] = field(default_factory=list)
+    consent_warnings: list[str] = field(default_factory=list)
+
+    @property
+    def reads(self) -> int:
+        """How many reads came to an end."""
+        return self.outcomes.total()
+
+    def add_failure(self, failure: AccountFailure) -> None:
+        """List a failure, as long as the list is short."""
+        if len(self.failures) < LISTED_FAILURES:
+            self.failures.append(failure)
+
+
+@dataclass(kw_only=True)
+class ResolutionReport:
+    """What resolving a batch came to.
+
+    Attributes:
+        talents: Talents of the batch.
+        changed: Of them, those that show something else now.
+        stamped: Of them, those whose sync came to an end.
+        manual: Of them, those with a manual picture, left alone.
+        sources: What they show now, by source.
+        changes: The changes in words, as far as they are listed: talent, source and why.
+    """
+
+    talents: int = 0
+    changed: int = 0
+    stamped: int = 0
+    manual: int = 0
+    deleted: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    seconds: float = 0.0
