@@ -1,10 +1,58 @@
 """Recognises the pictures that networks draw for people without one.
 
-What belongs here: default silhouettes and generated letter avatars, by what they look like.
+What belongs here: default silhouettes and generated letter avatars, by what they look like: a few flat colours, and a
+figure of head and shoulders or a single light letter. A real picture taken for one of these would be lost, so every
+test is strict: when in doubt it is a picture.
 What does not: what a network's own flag or content id says (its client in ``platforms/``).
 """
 
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
 from talent_image_pipeline.pictures.decode import Pixels
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Labels = np.ndarray[Any, np.dtype[np.intp]]
+
+_SIDE = 64
+_COLOUR_TOLERANCE = 18
+# Nothing but the soft edges between flat colours may have another colour: this share of the picture at most lies
+# elsewhere.
+_MOST_STRAY = 0.006
+_FEWEST_PIXELS = 0.006
+
+_MIRRORED = 0.93
+_OFF_CENTRE = 0.06
+# A flat picture's commonest colour covers at least this share of it.
+_LARGEST_AREA = 0.2
+# Letters are compared at this size: at least this share of each one's pixels must be near the other one.
+_LETTER_COPY_SIDE = 192
+_LETTER_SIDE = 48
+_LETTER_REACH = 7
+_LETTER_LIKENESS = 0.94
+# No letter but the narrowest fills more of its box: discs and squares are signs of something else.
+_FULLEST_LETTER = 0.7
+_NARROW = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Flat:
+    """A picture of few flat colours.
+
+    Attributes:
+        labels: For each pixel of the small copy the index of its colour.
+        colours: The colours, the most frequent first.
+    """
+
+    labels: Labels
+    colours: list[Pixels]
 
 
 def generated_because(square: Pixels) -> str | None:
@@ -13,4 +61,185 @@ def generated_because(square: Pixels) -> str | None:
     Args:
         square: sRGB pixels of shape (side, side, 3).
     """
-    return None if square.size else "empty"
+    small = np.asarray(cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    three = _flat_colours(small, most=3)
+    if three is None:
+        return None
+    if any(_is_head_and_shoulders(figure) for figure in _figures(three)):
+        return "a silhouette of head and shoulders in flat colours"
+    # The soft edge of a thin letter covers enough pixels to look like a third colour.
+    two = _flat_colours(small, most=2)
+    if two is not None and _is_letter_avatar(two, square):
+        return "a single light letter on a flat colour"
+    return None
+
+
+def _flat_colours(small: Pixels, *, most: int) -> _Flat | None:
+    """Return the few colours that a picture consists of, at least two; none where there are more."""
+    pixels = small.reshape(-1, 3).astype(np.int16)
+    unassigned = np.ones(len(pixels), dtype=np.bool_)
+    colours: list[Any] = []
+    fewest = round(_LARGEST_AREA * len(pixels))
+    while len(colours) < most and unassigned.sum() > _FEWEST_PIXELS * len(pixels):
+        colour = _most_frequent(pixels[unassigned])
+        near = unassigned & (np.abs(pixels - colour).max(axis=1) <= _COLOUR_TOLERANCE)
+        if near.sum() < fewest:
+            break
+        colours.append(colour)
+        unassigned &= ~near
+        fewest = round(_FEWEST_PIXELS * len(pixels))
+    if len(colours) < 2:
+        return None
+    distances = np.stack([np.abs(pixels - colour).sum(axis=1) for colour in colours])
+    labels: Labels = distances.argmin(axis=0).reshape(_SIDE, _SIDE)
+    if (unassigned.reshape(_SIDE, _SIDE) & ~_edges(labels)).mean() > _MOST_STRAY:
+        return None
+    return _Flat(labels=labels, colours=[np.asarray(colour, dtype=np.uint8) for colour in colours])
+
+
+def _most_frequent(pixels: np.ndarray[Any, np.dtype[np.int16]]) -> Any:
+    """Return the median of the pixels in the fullest cell of a coarse colour histogram."""
+    cells = (pixels[:, 0] >> 4 << 8) | (pixels[:, 1] >> 4 << 4) | (pixels[:, 2] >> 4)
+    fullest = np.bincount(cells).argmax()
+    return np.median(pixels[cells == fullest], axis=0)
+
+
+def _edges(labels: Labels) -> Mask:
+    """Return the pixels within two of a border between colours."""
+    picture = labels.astype(np.uint8)
+    kernel = np.ones((5, 5), dtype=np.uint8)
+    return np.asarray(cv2.dilate(picture, kernel) != cv2.erode(picture, kernel), dtype=np.bool_)
+
+
+def _figures(flat: _Flat) -> Iterator[Mask]:
+    """Yield what may be a figure: each colour's area, also without the corners around a round picture."""
+    rows, columns = np.indices((_SIDE, _SIDE)) - (_SIDE - 1) / 2
+    disc = np.hypot(rows, columns) <= _SIDE / 2 - 1.5
+    for label in range(len(flat.colours)):
+        mask: Mask = flat.labels == label
+        yield mask & disc if mask[:: _SIDE - 1, :: _SIDE - 1].all() else mask
+
+
+def _is_head_and_shoulders(mask: Mask) -> bool:
+    """Return whether a figure is a symmetric, solid head above wider shoulders."""
+    figure = _tight(mask)
+    if figure is None:
+        return False
+    rows, columns = np.nonzero(mask)
+    height, width = figure.shape
+    is_placed = (
+        abs((columns.min() + columns.max() + 1) / 2 - _SIDE / 2) <= _OFF_CENTRE * _SIDE
+        and rows.max() >= 0.7 * _SIDE
+        and height >= 0.45 * _SIDE
+        and width >= 0.35 * _SIDE
+    )
+    return is_placed and _is_mirrored(figure) and _is_solid(figure) and _has_a_neck(figure)
+
+
+def _tight(mask: Mask) -> Mask | None:
+    """Return a mask cut to what it holds; none where that is next to nothing."""
+    if mask.mean() < _FEWEST_PIXELS:
+        return None
+    rows, columns = np.nonzero(mask)
+    return mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+def _is_mirrored(figure: Mask) -> bool:
+    mirrored = figure[:, ::-1]
+    return float((figure & mirrored).sum()) >= _MIRRORED * float((figure | mirrored).sum())
+
+
+def _is_solid(figure: Mask) -> bool:
+    """Return whether nearly every row is one unbroken run: no eyes, no mouth, no gaps."""
+    runs = np.diff(np.pad(figure, ((0, 0), (1, 1))).astype(np.int8), axis=1) == 1
+    return float((runs.sum(axis=1) <= 1).mean()) >= 0.97
+
+
+def _has_a_neck(figure: Mask) -> bool:
+    """Return whether the widths, from the top, are those of a round head, a narrower neck and wider shoulders."""
+    widths = figure.sum(axis=1).astype(float)
+    height = len(widths)
+    first, last = round(0.3 * height), round(0.78 * height)
+    neck = first + int(widths[first:last].argmin())
+    head, shoulders = widths[: neck + 1].max(), widths[neck:].max()
+    crown = int(widths[: neck + 1].argmax())
+    head_height = _head_height(widths, neck)
+    fill = widths[:head_height].sum() / (head * head_height)
+    return bool(
+        widths[neck] <= 0.85 * head
+        and 0.3 <= head / shoulders <= 0.85
+        and 0.75 <= head_height / head <= 1.75
+        and 0.6 <= fill <= 0.92
+        and 0 < crown < neck
+        and widths[0] <= 0.75 * head
+    )
+
+
+def _head_height(widths: np.ndarray[Any, np.dtype[np.float64]], neck: int) -> int:
+    """Return how many rows the head has: up to the neck, or to the gap where it floats above the shoulders."""
+    gap = np.flatnonzero(widths[: neck + 1] == 0)
+    return int(gap[0]) if gap.size else neck
+
+
+def _is_letter_avatar(flat: _Flat, square: Pixels) -> bool:
+    """Return whether there is one light letter in the middle of one colour."""
+    background, glyph = flat.colours[0].astype(int), flat.colours[1].astype(int)
+    mask = flat.labels == 1
+    figure = _tight(mask)
+    if figure is None:
+        return False
+    rows, columns = np.nonzero(mask)
+    middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
+    is_coloured = np.ptp(background) >= 24 and 30 <= background.mean() <= 190
+    is_light = glyph.min() >= 150 and glyph.mean() - background.mean() >= 60
+    is_central = max(abs(place - _SIDE / 2) for place in middle) <= 0.07 * _SIDE
+    is_sized = 0.26 <= figure.shape[0] / _SIDE <= 0.62 and figure.shape[1] / _SIDE <= 0.62
+    if not (is_coloured and is_light and is_central and is_sized):
+        return False
+    size = (_LETTER_COPY_SIDE, _LETTER_COPY_SIDE)
+    detailed = cv2.resize(square, size, interpolation=cv2.INTER_AREA if len(square) > size[0] else cv2.INTER_CUBIC)
+    to_glyph = np.abs(detailed.astype(int) - glyph).sum(axis=2)
+    letter = _tight(to_glyph < np.abs(detailed.astype(int) - background).sum(axis=2))
+    return letter is not None and _is_a_letter(letter)
+
+
+def _is_a_letter(figure: Mask) -> bool:
+    """Return whether a figure is a capital letter: each of the two lies near the other everywhere."""
+    shape, proportion = _normalised(figure), figure.shape[1] / figure.shape[0]
+    if proportion > _NARROW and figure.mean() > _FULLEST_LETTER:
+        return False
+    around = _widened(shape)
+    return any(
+        abs(proportion - letter_proportion) <= 0.3 * max(letter_proportion, 0.4)
+        and (shape & _widened(letter)).sum() >= _LETTER_LIKENESS * shape.sum()
+        and (letter & around).sum() >= _LETTER_LIKENESS * letter.sum()
+        for letter, letter_proportion in _letters()
+    )
+
+
+def _widened(shape: Mask) -> Mask:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_LETTER_REACH, _LETTER_REACH))
+    return np.asarray(cv2.dilate(shape.astype(np.uint8), kernel), dtype=np.bool_)
+
+
+def _normalised(figure: Mask) -> Mask:
+    side = (_LETTER_SIDE, _LETTER_SIDE)
+    resized = cv2.resize(figure.astype(np.uint8) * 255, side, interpolation=cv2.INTER_AREA)
+    return np.asarray(resized >= 128, dtype=np.bool_)
+
+
+@lru_cache(maxsize=1)
+def _letters() -> list[tuple[Mask, float]]:
+    """Return the shapes that a letter is compared with, and how wide each is for its height."""
+    return list(_drawn_letters())
+
+
+def _drawn_letters() -> Iterator[tuple[Mask, float]]:
+    font = ImageFont.load_default(size=96)
+    for letter in string.ascii_uppercase:
+        for weight in (0, 2, 4):
+            image = Image.new("L", (192, 192))
+            ImageDraw.Draw(image).text((48, 32), letter, fill=255, font=font, stroke_width=weight)
+            figure = _tight(np.asarray(image) >= 128)
+            if figure is not None:
+                yield _normalised(figure), figure.shape[1] / figure.shape[0]
