@@ -13,7 +13,6 @@ import dagster as dg
 
 from talent_image_pipeline.assets.candidate_talents import TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import sync_profile_images
-from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.resources import DatabaseResource, scope_config
 from talent_image_pipeline.sync.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
 from talent_image_pipeline.sync.selection import plan_daily_batches
@@ -34,7 +33,7 @@ def daily_profile_image_sync(
     context: dg.ScheduleEvaluationContext, database: DatabaseResource
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for one run per batch of due talents."""
-    at = (context.scheduled_execution_time if context._scheduled_execution_time else utc_now()).astimezone(UTC)
+    at = context.scheduled_execution_time.astimezone(UTC)
     batches = plan_daily_batches(database.engine, now=at, verified_only=database.settings.talent_image_verified_only)
     if not batches:
         yield dg.SkipReason(f"Nobody is due: every talent was synced after {_day(at)} minus {DAILY_MINIMUM_HOURS:g} h.")
