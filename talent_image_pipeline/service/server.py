@@ -1,0 +1,67 @@
+"""Listening on a port, until told to stop.
+
+What belongs here: sockets and the web server's own settings.
+What does not: what is served (``app.py``).
+"""
+
+import errno
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_HIGHEST_PORT = 65535
+_REASONS = {
+    errno.EADDRINUSE: "the port is taken: stop what listens there, or choose another with --port",
+    errno.EACCES: "the port may not be opened by this user: choose one above 1023",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+}
+
+
+class CannotListenError(Exception):
+    """The address cannot be listened on; the message says which, why, and what to do."""
+
+
+def open_listener(*, host: str, port: int) -> socket.socket:
+    """Take a port; 0 takes any free one.
+
+    Raises:
+        CannotListenError: when it is taken, not allowed, or not an address of this machine.
+    """
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise CannotListenError(f"cannot listen on {host}, port {port}: a port is a number from 0 to {_HIGHEST_PORT}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise CannotListenError(f"cannot listen on {host}, port {port}: {reason}") from None
+
+
+def make_server(service: ASGIApp) -> uvicorn.Server:
+    """Return the web server around the service, as it is run everywhere; it listens on nothing yet."""
+    return uvicorn.Server(
+        uvicorn.Config(service, log_config=None, access_log=False, ws="none", server_header=False, lifespan="auto")
+    )
+
+
+def serve(service: ASGIApp, *, host: str, port: int, on_listening: Callable[[str, int], None] | None = None) -> None:
+    """Serve until the process is interrupted, which returns, or terminated; requests under way are answered first.
+
+    Args:
+        service: What answers.
+        host: The address to listen on.
+        port: The port; 0 takes any free one.
+        on_listening: Called once with the address and the port that were taken.
+
+    Raises:
+        CannotListenError: when the port cannot be taken.
+    """
+    with open_listener(host=host, port=port) as listener:
+        if on_listening is not None:
+            on_listening(*listener.getsockname()[:2])
+        # uvicorn raises the interruption again after it has answered what was under way.
+        with suppress(KeyboardInterrupt):
+            make_server(service).run(sockets=[listener])
