@@ -5,10 +5,12 @@ What does not: the spellings of an address (``address.py``), tables, queries and
 """
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+import tenacity
 
 from talent_image_pipeline.database.address import DatabaseAddress, describe_place, parse_database_address
 from talent_image_pipeline.database.fingerprint import register_sqlite_function
@@ -96,14 +98,33 @@ def _current_schema(connection: sa.Connection) -> str | None:
 
 
 def _sqlite_engine(address: DatabaseAddress) -> sa.Engine:
+    path = Path(address.url.database or "")
     try:
-        Path(address.url.database or "").parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatabaseUnavailableError(f"cannot open {address.place}: {error.strerror}") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _switch_to_write_ahead_log(path)
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseUnavailableError(f"cannot open {address.place}: {error}") from None
     engine = sa.create_engine(address.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
     sa.event.listen(engine, "connect", _set_up_sqlite_connection)
     sa.event.listen(engine, "begin", _begin_on_sqlite)
     return engine
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+
+
+# SQLite waits for every lock but this one: of several processes that open a new file at once, some are refused.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(_is_busy),
+    stop=tenacity.stop_after_delay(SQLITE_BUSY_TIMEOUT_SECONDS),
+    wait=tenacity.wait_random(min=0.01, max=0.1),
+    reraise=True,
+)
+def _switch_to_write_ahead_log(path: Path) -> None:
+    """Let readers and a writer work side by side; the file remembers it."""
+    with closing(sqlite3.connect(path, timeout=SQLITE_BUSY_TIMEOUT_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _set_up_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
@@ -114,8 +135,6 @@ def _set_up_sqlite_connection(connection: sqlite3.Connection, _record: object) -
     cursor.execute("PRAGMA foreign_keys = ON")
     # A rotated token pair exists nowhere else once the platform answered: it must survive a power cut.
     cursor.execute("PRAGMA synchronous = FULL")
-    if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
 
 

@@ -90,6 +90,20 @@ def test_a_database_is_durable_and_keeps_its_references(sqlite_url: str, opened:
     assert settings == ["wal", 2, 1]
 
 
+def test_a_new_file_that_another_process_is_setting_up_is_waited_for(tmp_path: Path, opened: Opener) -> None:
+    path = tmp_path / "talents.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs (id INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, other.close)
+    done.start()
+    try:
+        with opened(f"sqlite:///{path}").connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+    finally:
+        done.join()
+
+
 def test_the_directory_of_a_sqlite_file_is_made(tmp_path: Path, opened: Opener) -> None:
     opened(f"sqlite:///{tmp_path / 'new' / 'deep' / 'talents.db'}")
     assert (tmp_path / "new" / "deep" / "talents.db").exists()
