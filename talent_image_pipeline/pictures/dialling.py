@@ -6,6 +6,7 @@ What does not: which addresses are allowed (``network_address.py``), and what is
 """
 
 import socket
+from collections.abc import Callable
 from ssl import SSLContext
 
 import aiohttp
@@ -68,23 +69,24 @@ def open_public_session(
 
     The connector remembers what a name resolved to for 10 seconds. What it remembers was checked.
     """
-    connector = aiohttp.TCPConnector(
-        ssl=tls,
-        limit=connections,
-        resolver=CheckedResolver(resolver or aiohttp.ThreadedResolver()),
-        socket_factory=open_checked_socket,
-    )
-    return _open_session(connector)
+    checked = CheckedResolver(resolver or aiohttp.ThreadedResolver())
+    return _open_session(tls=tls, connections=connections, resolver=checked, socket_factory=open_checked_socket)
 
 
 def open_trusted_session(*, tls: SSLContext, connections: int) -> aiohttp.ClientSession:
     """Open a session for trusted origins alone: it dials any address that their names stand for."""
-    return _open_session(aiohttp.TCPConnector(ssl=tls, limit=connections))
+    return _open_session(tls=tls, connections=connections, resolver=None, socket_factory=None)
 
 
-def _open_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+def _open_session(
+    *,
+    tls: SSLContext,
+    connections: int,
+    resolver: AbstractResolver | None,
+    socket_factory: Callable[[_SocketAddress], socket.socket] | None,
+) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=aiohttp.TCPConnector(ssl=tls, limit=connections, resolver=resolver, socket_factory=socket_factory),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,

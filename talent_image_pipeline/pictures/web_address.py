@@ -136,10 +136,10 @@ def parse_origin(text: str) -> Origin:
         ValueError: it is none.
     """
     try:
-        origin, target = _take_apart(text)
+        origin, _ = _take_apart(text)
     except RefusedWebAddressError as refusal:
         raise ValueError(f"{text!r} is not an exact origin: {refusal}") from None
-    if target != "/" or text.endswith("/") or origin.scheme not in _DEFAULT_PORTS:
+    if re.search(r"[/?#]", text.partition("://")[2]) or origin.scheme not in _DEFAULT_PORTS:
         raise ValueError(f"{text!r} is not an exact origin; write it like http://127.0.0.1:9999")
     return origin
 

@@ -74,12 +74,11 @@ def test_a_host_that_only_resembles_the_platforms_is_refused(url: str) -> None:
         "https://user:password@yt3.ggpht.com/",
         "https://@yt3.ggpht.com/",
         "https://:@yt3.ggpht.com/",
-        "https://evil.example%40yt3.ggpht.com/",
         "https://evil.example:443@yt3.ggpht.com:443/",
     ],
 )
-def test_user_names_and_what_resembles_them_are_refused(url: str) -> None:
-    with pytest.raises(RefusedWebAddressError):
+def test_user_names_and_passwords_are_refused(url: str) -> None:
+    with pytest.raises(RefusedWebAddressError, match="user name"):
         check(url)
 
 
@@ -132,6 +131,7 @@ def test_backslashes_whitespace_and_characters_beyond_ascii_are_refused(url: str
         "https://-a.cdninstagram.com/",
         "https://a_b.cdninstagram.com/",
         "https://%78.cdninstagram.com/",
+        "https://evil.example%40yt3.ggpht.com/",
         "https://*.cdninstagram.com/",
         "https://a,b.cdninstagram.com/",
         "https://" + "a" * 64 + ".cdninstagram.com/",
@@ -241,7 +241,7 @@ def test_what_is_not_exactly_the_trusted_origin_is_judged_like_anything_else(url
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://127.0.0.1:9999/", "http://a/b", "http://u@a", "127.0.0.1", "ftp://a", "http://a?b"]
+    "origin", ["http://127.0.0.1:9999/", "http://a/b", "http://u@a", "127.0.0.1", "ftp://a", "http://a?b", "http://a#b"]
 )
 def test_a_trusted_origin_that_is_no_exact_origin_is_an_error(origin: str) -> None:
     with pytest.raises(ValueError, match="exact origin"):
