@@ -104,7 +104,12 @@ def _sqlite_engine(address: DatabaseAddress) -> sa.Engine:
         _switch_to_write_ahead_log(path)
     except (OSError, sqlite3.Error) as error:
         raise DatabaseUnavailableError(f"cannot open {address.place}: {error}") from None
-    engine = sa.create_engine(address.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    engine = sa.create_engine(
+        address.url,
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+        # A statement that fails is logged by whoever catches it, and among its parameters are tokens.
+        hide_parameters=True,
+    )
     sa.event.listen(engine, "connect", _set_up_sqlite_connection)
     sa.event.listen(engine, "begin", _begin_on_sqlite)
     return engine
@@ -156,11 +161,21 @@ def _postgresql_engine(address: DatabaseAddress) -> sa.Engine:
         pool_timeout=_pool_timeout(address),
         # Looking up the hstore type costs a round trip for every new connection; nothing here uses it.
         use_native_hstore=False,
+        # As on SQLite: tokens are among the parameters.
+        hide_parameters=True,
     )
+    sa.event.listen(engine, "handle_error", _leave_out_row_contents)
     settings = _transaction_settings(address)
     if settings:
         sa.event.listen(engine, "begin", lambda connection: _apply_settings(connection, settings))
     return engine
+
+
+def _leave_out_row_contents(context: sa.engine.ExceptionContext) -> None:
+    """Keep an error's first line: in those below, in the server's own language, can be the whole row with its tokens."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args:
+            error.args = (str(error.args[0]).split("\n", maxsplit=1)[0], *error.args[1:])
 
 
 def _pool_timeout(address: DatabaseAddress) -> float | None:

@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def test_a_transaction_that_fails_leaves_nothing_behind(migrated_engine: sa.Engi
         insert_a_talent_and_a_stray_account()
     with migrated_engine.connect() as connection:
         assert connection.scalars(sa.select(talent.c.id)).all() == []
+
+
+def test_an_error_repeats_no_token(migrated_engine: sa.Engine) -> None:
+    """PostgreSQL would show the whole row that it refuses, SQLAlchemy the parameters of the statement."""
+    with migrated_engine.begin() as connection:
+        insert_talent(connection, id="t1")
+        insert_account(connection, id="a1", talent_id="t1", access_token="p1anted-token")
+    with migrated_engine.connect() as connection:
+        broken = sa.update(social_account_connection).values(handle=None, refreshToken="p1anted-refresh")
+        with pytest.raises(sa.exc.IntegrityError) as caught:
+            connection.execute(broken)
+    assert "handle" in str(caught.value)
+    assert "p1anted" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_deleting_a_talent_deletes_its_accounts(migrated_engine: sa.Engine) -> None:
