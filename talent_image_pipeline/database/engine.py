@@ -172,7 +172,7 @@ def _postgresql_engine(address: DatabaseAddress) -> sa.Engine:
 
 
 def _leave_out_row_contents(context: sa.engine.ExceptionContext) -> None:
-    """Keep an error's first line: in those below, in the server's own language, can be the whole row with its tokens."""
+    """Keep an error's first line: those below it can hold the whole row, tokens included."""
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None and error.args:
             error.args = (str(error.args[0]).split("\n", maxsplit=1)[0], *error.args[1:])
