@@ -44,6 +44,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Any bytes that a decoder of Huffman codes can read and that form no marker.
+_OTHER_DATA = bytes(index * 89 % 251 for index in range(128))
 # One wide-gamut or print profile serves many pictures; building its transform costs more than applying it.
 _CACHED_TRANSFORMS = 16
 
@@ -96,12 +98,25 @@ def _decode(picture: InspectedPicture, *, short_side: int) -> DecodedPicture:
         orientation = picture.orientation or orientation_of(image.info.get("exif"))
         image.draft(None, (short_side, short_side))
         image.load()
+        if picture.decoder == "JPEG" and not _is_complete_jpeg(image, picture.body, short_side=short_side):
+            raise NotAPicture("the JPEG file does not hold all of its pixels")
         upright = _to_srgb(_reduced(_as_eight_bit(image), short_side), profile)
     if orientation in _UPRIGHT:
         upright = upright.transpose(_UPRIGHT[orientation])
     if orientation >= 5:
         width, height = height, width
     return DecodedPicture(pixels=np.asarray(upright), width=width, height=height)
+
+
+def _is_complete_jpeg(image: Image.Image, body: bytes, *, short_side: int) -> bool:
+    """Return whether the coded data reaches to the last pixel.
+
+    The decoder makes up what is missing before the end marker, and says nothing. So the file is decoded once more with
+    other data appended: it changes the picture if and only if the decoder still wanted some.
+    """
+    with Image.open(io.BytesIO(body[:-2] + _OTHER_DATA + body[-2:]), formats=["JPEG"]) as other:
+        other.draft(None, (short_side, short_side))
+        return bool(np.array_equal(np.asarray(image), np.asarray(other)))
 
 
 def _as_eight_bit(image: Image.Image) -> Image.Image:

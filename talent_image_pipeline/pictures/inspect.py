@@ -53,6 +53,8 @@ def inspect_picture(body: bytes) -> InspectedPicture:
     except (struct.error, IndexError):
         raise NotAPicture("the file ends too early") from None
     _check_size(container)
+    if not container.is_complete():
+        raise NotAPicture(f"the {container.decoder} file does not hold all of its rows")
     is_told_by_decoder = container.decoder == "AVIF"
     return InspectedPicture(
         decoder=container.decoder,

@@ -7,10 +7,10 @@ What does not: computing them from pixels (``appearance.py``).
 BITS = 256
 """Length of the part of a hash that describes shapes, in bits; the rest is colours, a byte each."""
 
-MOST_DIFFERENT_BITS = 24
+MOST_DIFFERENT_BITS = 20
 """Shapes that differ in no more bits are the same."""
 
-MOST_COLOUR_DIFFERENCE = 14
+MOST_COLOUR_DIFFERENCE = 10
 """Colours that differ by no more, of 255, are the same."""
 
 _SHAPE_DIGITS = BITS // 4

@@ -4,6 +4,7 @@ What belongs here: the type that every container reader of this folder returns.
 What does not: the limits that headers are judged by (``inspect.py``).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -20,6 +21,8 @@ class Container:
             without metadata and without the frames after the first.
         colour_profile: The embedded ICC profile, where the reader takes it out.
         exif: The embedded EXIF block, where the reader takes it out.
+        is_complete: Whether the data holds all pixels, where the decoder would not notice. It costs time that grows
+            with the declared size, and is asked once the limits are known to hold.
     """
 
     decoder: str
@@ -29,3 +32,4 @@ class Container:
     body: bytes = field(repr=False)
     colour_profile: bytes | None = field(default=None, repr=False)
     exif: bytes | None = field(default=None, repr=False)
+    is_complete: Callable[[], bool] = field(default=lambda: True, repr=False)
