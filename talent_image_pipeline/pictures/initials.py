@@ -39,7 +39,7 @@ _CAPITAL_HEIGHT = 0.75
 _TALLEST = 1.2
 # Of the drawing's 100: letters keep within this distance of the centre, where every app's circle shows them.
 _SAFE_RADIUS = 42
-_LARGEST_FONT = 50
+_LARGEST_FONT = 44
 
 _FONTS = (
     "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, "

@@ -32,7 +32,6 @@ _EXPECTED = "a directory, file:///directory, s3://bucket/prefix, gs://bucket/pre
 # A batch must not hang on a store that is down: a few tries, then the error reaches the run.
 _RETRY_TIMEOUT = timedelta(seconds=20)
 _MAX_RETRIES = 4
-_QUERY = re.compile(r"\?\S*")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 
 
@@ -281,11 +280,14 @@ def _directory_of(file_url: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Name a failure without what object stores put into queries and error bodies: signatures and access keys."""
+    """Name a failure without what object stores repeat in error bodies, like access keys and the text to be signed.
+
+    obstore itself leaves out addresses that are signed in their query.
+    """
     text, _, body = str(error).partition("\n\nDebug source")[0].partition("<")
     message = _MESSAGE.search(body)
     said = f" {message[1]}" if message else ""
-    return _QUERY.sub("?…", text).strip() + said or type(error).__name__
+    return text.strip() + said or type(error).__name__
 
 
 def _stored_rendition(key: str, size: int, last_modified: datetime) -> StoredPicture | None:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from talent_image_pipeline.clock import Clock
@@ -16,7 +18,7 @@ from talent_image_pipeline.pictures.store import PictureStore
 from talent_image_pipeline.service.health import HealthRoute
 from talent_image_pipeline.service.initials_route import InitialsRoute
 from talent_image_pipeline.service.picture_route import PictureRoute
-from talent_image_pipeline.service.safe_headers import SafeHeaders
+from talent_image_pipeline.service.safe_headers import SAFE_HEADERS, SafeHeaders
 
 
 def build_service(*, store: PictureStore, database_engine: sa.Engine, public_url: str, clock: Clock) -> Starlette:
@@ -36,7 +38,17 @@ def build_service(*, store: PictureStore, database_engine: sa.Engine, public_url
     ]
     prefix = urlsplit(public_url).path.rstrip("/")
     below_prefix: list[BaseRoute] = [Mount(prefix, app=Router(routes, redirect_slashes=False))] if prefix else []
-    service = Starlette(routes=[*below_prefix, *routes], middleware=[Middleware(SafeHeaders)])
+    service = Starlette(
+        routes=[*below_prefix, *routes],
+        middleware=[Middleware(SafeHeaders)],
+        exception_handlers={Exception: _answer_defect},
+    )
     # A redirect would name whatever host the request claimed to be for.
     service.router.redirect_slashes = False
     return service
+
+
+async def _answer_defect(_request: Request, _defect: Exception) -> Response:
+    """Answer 500 after a defect of ours, outside of all middleware; the web server logs it."""
+    headers = {**SAFE_HEADERS, "Cache-Control": "no-store"}
+    return PlainTextResponse("Something went wrong here.\n", status_code=500, headers=headers)

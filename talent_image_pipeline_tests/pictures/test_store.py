@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
+import anyio
 import httpx
 import obstore.store
 import pytest
@@ -144,6 +146,23 @@ async def test_storing_a_picture_again_makes_it_new_for_the_clean_up(tmp_path: P
     assert await store.has(content_hash)
 
 
+async def test_storing_a_picture_again_makes_it_new_in_an_object_store_too(s3_bucket: str) -> None:
+    store = PictureStore.from_url(f"s3://{BUCKET}")
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    await store.put(content_hash, renditions)
+    first = (await listed(store))[content_hash].last_modified
+
+    # The service counts in whole seconds.
+    for _ in range(300):
+        await store.put(content_hash, renditions)
+        if (await listed(store))[content_hash].last_modified > first:
+            break
+        await anyio.sleep(0.01)
+    else:
+        pytest.fail("storing it again did not make it new")
+
+
 async def test_a_picture_with_a_missing_rendition_is_not_present_and_is_completed(store: PictureStore) -> None:
     renditions = make_renditions(1)
     content_hash = content_hash_of(renditions)
@@ -151,10 +170,9 @@ async def test_a_picture_with_a_missing_rendition_is_not_present_and_is_complete
     delete_rendition(store, content_hash, 128)
     assert not await store.has(content_hash)
 
-    assert await store.put(content_hash, renditions) is True
+    assert await store.put(content_hash, {**renditions, 64: b"RIFF of another encoder"}) is True
 
-    assert await store.has(content_hash)
-    assert await store.get(content_hash, 128) == renditions[128]
+    assert {size: await store.get(content_hash, size) for size in RENDITION_SIZES} == renditions
 
 
 def delete_rendition(store: PictureStore, content_hash: str, size: int) -> None:
@@ -184,6 +202,19 @@ async def test_a_deleted_picture_is_gone_and_can_be_stored_again(store: PictureS
     assert await listed(store) == {}
     assert await store.put(content_hash, renditions) is True
     assert await store.has(content_hash)
+
+
+async def test_the_clean_up_deletes_what_was_not_stored_since(store: PictureStore) -> None:
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    await store.put(content_hash, renditions)
+    stored_at = (await listed(store))[content_hash].last_modified
+
+    assert await store.delete_unless_touched(content_hash, since=stored_at) is False
+    assert await store.has(content_hash)
+    assert await store.delete_unless_touched(content_hash, since=stored_at + timedelta(seconds=1)) is True
+    assert await store.find(content_hash) is None
+    assert await store.delete_unless_touched(content_hash, since=stored_at + timedelta(seconds=1)) is False
 
 
 async def test_listing_says_what_is_there_and_how_large_it_is(store: PictureStore) -> None:
@@ -340,6 +371,28 @@ async def test_a_missing_bucket_is_a_failure_in_words_and_not_an_absent_picture(
 
     with pytest.raises(PictureStoreUnavailableError, match="does not exist"):
         await store.put(content_hash_of(renditions), renditions)
+
+
+@pytest.mark.parametrize("address", ["s3://talent-pictures/prefix", "az://talent-pictures/prefix"])
+async def test_a_store_that_is_down_is_a_failure_in_words_without_its_secrets(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", nowhere)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "hunter2")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_KEY", "sv=2024-01-01&sig=hunter2")
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", nowhere)
+    monkeypatch.setenv("AZURE_ALLOW_HTTP", "true")
+    store = PictureStore.from_url(address)
+
+    with pytest.raises(PictureStoreUnavailableError, match="talent-pictures") as failure:
+        await store.get("a" * 64, 64)
+
+    assert "hunter2" not in f"{failure.value!r} {failure.value.__cause__!r} {store!r}"
 
 
 async def test_every_file_is_flushed_before_it_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -305,6 +305,22 @@ def test_a_healthy_service_says_so_and_when(client: httpx.Client) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
+def test_a_defect_is_answered_safely_and_without_its_details(store: PictureStore, engine: sa.Engine) -> None:
+    def broken_clock() -> datetime:
+        raise RuntimeError("hunter2")
+
+    service = build_service(
+        store=store, database_engine=engine, public_url="https://talent.example", clock=broken_clock
+    )
+    with running(service) as client:
+        response = client.get("/healthz")
+
+    assert response.status_code == 500
+    assert response.headers["cache-control"] == "no-store"
+    assert "hunter2" not in response.text
+    assert_is_safe(response)
+
+
 def test_without_its_database_the_service_shows_pictures_and_silhouettes_and_says_that_it_is_unwell(
     store: PictureStore, stored_picture: str, tmp_path: Path
 ) -> None:
