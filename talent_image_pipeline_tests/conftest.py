@@ -85,10 +85,9 @@ def _migrate_from_nothing(url: str) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Give all workers of a test run one directory for the server: the first that needs it starts it."""
     from_controller: dict[str, str] = getattr(config, "workerinput", {})
-    config.stash[_POSTGRES_DIRECTORY] = Path(
-        # Not pytest's own directory: run as root, the server needs another user, whom pytest locks out of there.
-        from_controller.get("postgres_directory") or tempfile.mkdtemp(prefix="talent-images-postgres-")
-    )
+    # Not pytest's own directory: run as root, the server needs another user, whom pytest locks out of there.
+    fresh = Path(tempfile.gettempdir(), f"talent-images-postgres-{uuid4().hex[:12]}")
+    config.stash[_POSTGRES_DIRECTORY] = Path(from_controller.get("postgres_directory", fresh))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -115,7 +114,9 @@ def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
     """A real PostgreSQL server that the test run brings itself; stopped when its last user is done."""
-    handle = get_server(pytestconfig.stash[_POSTGRES_DIRECTORY] / "data")
+    directory = pytestconfig.stash[_POSTGRES_DIRECTORY]
+    directory.mkdir(mode=0o700, exist_ok=True)
+    handle = get_server(directory / "data")
     try:
         server = PostgresServer(socket_directory=str(handle.get_postmaster_info().socket_dir))
         # The databases live as long as a test: they need not survive a crash.
