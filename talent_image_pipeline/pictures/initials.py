@@ -32,7 +32,12 @@ _LONGEST_TITLE = 200
 _ZERO_WIDTH_JOINER = "\u200d"
 
 # Advance widths of capitals in em, as wide as they come in the bold faces of common interface fonts.
-_WIDTHS = {**dict.fromkeys("IJ", 0.5), **dict.fromkeys("MWЖ\N{CYRILLIC CAPITAL LETTER EM}ФШЩЮЫЊЉДѢÆŒǄǇǊ", 1.15)}
+_WIDTHS = {
+    **dict.fromkeys("IJ", 0.5),
+    **dict.fromkeys("MWÆŒЖФЮЫЊЉДѢԽ\N{CYRILLIC CAPITAL LETTER EM}\N{GREEK CAPITAL LETTER MU}", 1.15),
+    **dict.fromkeys("ШЩლ", 1.35),
+    **dict.fromkeys("ǄǇǊ", 1.7),
+}
 _CAPITAL_WIDTH = 0.88
 _WIDEST = 1.15
 _CAPITAL_HEIGHT = 0.75
