@@ -22,7 +22,6 @@ import httpx
 import yarl
 from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver
-from aiohttp.http_exceptions import LineTooLong
 from pydantic import SecretStr
 
 from talent_image_pipeline.clock import Clock, utc_now
@@ -290,8 +289,6 @@ def _name_failure(error: Exception, *, host: str) -> Exception:
         return PictureRefused(f"{host} has no valid certificate")
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, RefusedAddressError):
         return PictureRefused(str(error.os_error))
-    if isinstance(error.__cause__, LineTooLong):
-        return PictureRefused(f"{host} sends a header that is too long")
     if isinstance(error, TimeoutError):
         return PictureUnavailable(f"{host} could not be reached in time", is_retryable=True)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -299,5 +296,5 @@ def _name_failure(error: Exception, *, host: str) -> Exception:
     if isinstance(error, aiohttp.ClientConnectorError):
         return PictureUnavailable(f"{host} could not be reached", is_retryable=True)
     if isinstance(error, aiohttp.ClientResponseError):
-        return PictureUnavailable(f"{host} does not answer in HTTP", is_retryable=False)
+        return PictureUnavailable(f"{host} answers in no HTTP, or in headers without measure", is_retryable=False)
     return PictureUnavailable(f"{host} broke the connection off", is_retryable=True)
