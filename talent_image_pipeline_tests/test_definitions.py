@@ -1,0 +1,136 @@
+"""The definitions as Dagster's code server loads them: nothing missing, nothing extra, everything described."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from talent_image_pipeline.definitions import build_definitions, defs
+from talent_image_pipeline.platforms.registry import PLATFORMS
+from talent_image_pipeline_tests.conftest import PROJECT_ROOT
+
+PLATFORM_CHECKS = {"is_answering", "error_budget", "accounts_stay_connected"}
+
+
+@pytest.fixture(scope="module")
+def listed() -> dict[str, list[dict[str, Any]]]:
+    """What ``dg list defs`` finds: it starts a code server and asks it, as the webserver and the daemon do."""
+    command = [str(Path(sys.executable).parent / "dg"), "list", "defs", "--json"]
+    found = subprocess.run(command, cwd=PROJECT_ROOT, env=dict(os.environ), capture_output=True, text=True, check=True)
+    listing: dict[str, list[dict[str, Any]]] = json.loads(found.stdout)
+    return listing
+
+
+def test_the_code_server_serves_exactly_these_names(listed: dict[str, list[dict[str, Any]]]) -> None:
+    assert {asset["asset_key"] for asset in listed["assets"]} == {
+        "candidate_talents",
+        "instagram_images",
+        "tiktok_images",
+        "youtube_images",
+        "resolved_profile_images",
+    }
+    assert {job["name"] for job in listed["jobs"]} == {"sync_profile_images", "refresh_talent"}
+    assert {schedule["name"]: schedule["cron_schedule"] for schedule in listed["schedules"]} == {
+        "daily_profile_image_sync": "0 2 * * *"
+    }
+    assert {sensor["name"] for sensor in listed["sensors"]} == {"social_account_changes"}
+    assert {resource["name"] for resource in listed["resources"]} == {
+        "database",
+        "picture_store",
+        "platforms",
+        "scope",
+    }
+    platform_checks = {f"{platform.name}_images:{check}" for platform in PLATFORMS for check in PLATFORM_CHECKS}
+    assert {check["key"] for check in listed["asset_checks"]} == {
+        "candidate_talents:no_trusted_origins",
+        "resolved_profile_images:columns_match_history",
+        *platform_checks,
+    }
+
+
+def test_the_assets_follow_each_other_as_the_data_does(listed: dict[str, list[dict[str, Any]]]) -> None:
+    upstream = {asset["asset_key"]: set(asset["dependency_keys"]) for asset in listed["assets"]}
+    platforms = {f"{platform.name}_images" for platform in PLATFORMS}
+    assert upstream["candidate_talents"] == set()
+    assert all(upstream[name] == {"candidate_talents"} for name in platforms)
+    assert upstream["resolved_profile_images"] == platforms
+
+
+@pytest.mark.parametrize("kind", ["assets", "asset_checks", "jobs"])
+def test_everything_that_the_ui_lists_has_a_description(listed: dict[str, list[dict[str, Any]]], kind: str) -> None:
+    assert [item for item in listed[kind] if not item.get("description")] == []
+
+
+def test_schedule_sensor_and_config_fields_have_descriptions() -> None:
+    repository = defs.get_repository_def()
+    for automation in (*repository.schedule_defs, *repository.sensor_defs):
+        assert automation.description, automation.name
+    for resource in build_definitions().resources.values() if build_definitions().resources else []:
+        for name, field in type(resource).model_fields.items():
+            is_nested = isinstance(getattr(resource, name), dg.ConfigurableResource)
+            assert field.description or is_nested, f"{type(resource).__name__}.{name}"
+        assert type(resource).__doc__
+
+
+def test_assets_have_owners_kinds_and_a_column_schema_from_the_tables() -> None:
+    for node in defs.resolve_asset_graph().asset_nodes:
+        assert node.owners, node.key
+        assert node.kinds, node.key
+        schema = node.metadata["dagster/column_schema"]
+        assert isinstance(schema, dg.TableSchema)
+        assert all(column.description for column in schema.columns), node.key
+
+
+def test_schedule_and_sensor_run_by_default() -> None:
+    repository = defs.get_repository_def()
+    assert repository.get_schedule_def("daily_profile_image_sync").default_status is dg.DefaultScheduleStatus.RUNNING
+    assert repository.get_sensor_def("social_account_changes").default_status is dg.DefaultSensorStatus.RUNNING
+
+
+@pytest.mark.parametrize("job", ["sync_profile_images", "refresh_talent"])
+def test_every_job_runs_in_one_process(job: str) -> None:
+    assert defs.resolve_job_def(job).executor_def.name == "in_process"
+
+
+def test_the_sync_runs_without_any_config() -> None:
+    config = dg.validate_run_config(defs.resolve_job_def("sync_profile_images"), {})
+    assert config["resources"]["scope"]["config"] == {
+        "talent_ids": [],
+        "limit": 200,
+        "force": False,
+        "minimum_hours": 24.0,
+    }
+
+
+def test_a_refresh_asks_for_the_talents_id_and_for_nothing_else() -> None:
+    job = defs.resolve_job_def("refresh_talent")
+    config = dg.validate_run_config(job, {"talent_id": "talent_1"})
+    assert config["resources"]["scope"]["config"]["talent_ids"] == ["talent_1"]
+    assert config["resources"]["scope"]["config"]["force"] is True
+
+
+@pytest.mark.parametrize("config", [{}, {"talent": "talent_1"}, {"talent_id": None}, {"talent_id": "  "}])
+def test_a_refresh_without_an_id_is_refused_before_a_run_exists(config: dict[str, Any]) -> None:
+    with pytest.raises((dg.DagsterInvalidConfigError, dg.DagsterConfigMappingFunctionError)):
+        dg.validate_run_config(defs.resolve_job_def("refresh_talent"), config)
+
+
+def test_only_four_rooms_know_dagster() -> None:
+    package = PROJECT_ROOT / "talent_image_pipeline"
+    allowed = {package / "definitions.py", package / "resources.py"}
+    allowed |= set((package / "assets").rglob("*.py")) | set((package / "automation").rglob("*.py"))
+    strangers = [
+        path.relative_to(package)
+        for path in package.rglob("*.py")
+        if path not in allowed
+        and any(
+            line.strip().startswith(("import dagster", "from dagster"))
+            for line in path.read_text(encoding="utf-8").splitlines()
+        )
+    ]
+    assert strangers == []
