@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from talent_image_pipeline.pictures.download import (
     DownloadLimits,
     PictureDownloader,
-    PictureRefused,
     PictureUnavailable,
 )
 from talent_image_pipeline_tests.pictures.loopback import (
