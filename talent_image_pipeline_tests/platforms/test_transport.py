@@ -168,11 +168,22 @@ def test_cookies_are_neither_kept_nor_sent() -> None:
         given = Reply(headers={"set-cookie": "session=talent-1; Path=/"})
         async with serving(lambda _: given) as server, open_api_client() as pool:
             transport = ApiTransport(pool)
-            await transport.send("GET", server.origin)
-            await transport.send("GET", server.origin)
+            for host in ("127.0.0.1", "localhost"):
+                address = server.origin.replace("127.0.0.1", host)
+                await transport.send("GET", address)
+                await transport.send("GET", address)
             return server.received
 
-    assert all("cookie" not in request.headers for request in asyncio.run(run()))
+    received = asyncio.run(run())
+    assert len(received) == 4
+    assert all("cookie" not in request.headers for request in received)
+
+
+def test_an_answer_shows_neither_its_body_nor_its_headers() -> None:
+    answer = fetch(Reply(body=b'{"access_token": "SECRET"}', headers={"location": "/?token=SECRET"}))
+    assert isinstance(answer, ApiAnswer)
+    assert b"SECRET" in answer.body
+    assert "SECRET" not in repr(answer)
 
 
 def test_a_proxy_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
