@@ -5,7 +5,7 @@ What does not: the choice itself (``resolution.py``).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -58,6 +58,34 @@ def publish(
         with engine.begin() as connection:
             _publish_batch(connection, batch, rules=rules, run_id=run_id, now=now, report=report)
     return report
+
+
+def publish_choice(
+    connection: sa.Connection, state: TalentState, *, why: str | None = None, rules: PublishingRules, now: datetime
+) -> Resolution | None:
+    """Write what one talent shows after a person's choice, in the caller's transaction, which holds the state's locks.
+
+    Always a version of its own, so that the history shows the choice. No network was read: neither the talent's stamp
+    nor the ledger moves.
+
+    Args:
+        connection: The transaction in which ``state`` was loaded and the choice was saved.
+        state: The talent with the choice applied.
+        why: For the history, in place of the resolution's own words.
+        rules: Settings and priority.
+        now: The time of the choice.
+
+    Returns:
+        What the talent shows; none where a manual picture, or one from before us, stays.
+    """
+    resolution = resolve(state, priority=rules.priority, verified_only=rules.verified_only)
+    if resolution is None:
+        return None
+    if why is not None:
+        resolution = replace(resolution, why=why)
+    history_queries.write_talent_columns(connection, [_columns(state.talent, resolution, None, rules=rules)])
+    history_queries.write_versions(connection, [_new_version(state, resolution)], run_id=None, now=now)
+    return resolution
 
 
 def shown_otherwise(engine: sa.Engine, talent_ids: Sequence[str], *, rules: PublishingRules) -> list[str]:
