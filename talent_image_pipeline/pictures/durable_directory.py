@@ -33,6 +33,10 @@ class DurableDirectory:
         self._staging = root / _STAGING
         self._staging.mkdir(parents=True, exist_ok=True)
 
+    def exists(self) -> bool:
+        """Whether the root is still there: a disk can be unmounted."""
+        return self._root.is_dir()
+
     def publish(self, group: str, files: Mapping[str, bytes], *, overwrite: bool) -> bool:
         """Write and flush every file, then make them visible under the group's name.
 

@@ -32,6 +32,8 @@ _EXPECTED = "a directory, file:///directory, s3://bucket/prefix, gs://bucket/pre
 # A batch must not hang on a store that is down: a few tries, then the error reaches the run.
 _RETRY_TIMEOUT = timedelta(seconds=20)
 _MAX_RETRIES = 4
+# No picture has it: nobody knows bytes whose SHA-256 is zero.
+_NO_PICTURES_HASH = "0" * 64
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 
 
@@ -168,6 +170,16 @@ class PictureStore:
                 return bytes(await result.bytes_async())
             except FileNotFoundError:
                 return None
+
+    async def check_reachable(self) -> None:
+        """Make sure that the store itself is there: without its bucket or directory no picture can be called absent.
+
+        Raises:
+            PictureStoreUnavailableError: when it is not, or does not answer.
+        """
+        if self._directory is not None and not self._directory.exists():
+            raise PictureStoreUnavailableError(f"the picture store {self.location}: there is no such directory")
+        await self.find(_NO_PICTURES_HASH)
 
     async def has(self, content_hash: str) -> bool:
         """Whether every rendition of the picture is there. Raises as :meth:`get` does."""

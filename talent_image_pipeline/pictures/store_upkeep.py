@@ -81,8 +81,9 @@ async def verify_pictures(
         The damage, ordered by content hash and size; empty when all is sound.
 
     Raises:
-        PictureStoreUnavailableError: when the store cannot be read; that says nothing about the pictures.
+        PictureStoreUnavailableError: when the store is not there or cannot be read: no damage to any picture.
     """
+    await store.check_reachable()
     remaining = iter(content_hashes)
     found: list[Damage] = []
     checked = 0

@@ -14,8 +14,6 @@ from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.tables import talent
 from talent_image_pipeline.pictures.store import PictureStore, PictureStoreUnavailableError
 
-_ANY_HASH = "0" * 64
-
 
 class HealthRoute:
     """Asks the database and the picture store whether they answer."""
@@ -49,7 +47,7 @@ class HealthRoute:
 
     async def _store_answers(self) -> bool:
         try:
-            await self._store.find(_ANY_HASH)
+            await self._store.check_reachable()
         except PictureStoreUnavailableError:
             return False
         return True

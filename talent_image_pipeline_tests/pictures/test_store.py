@@ -368,6 +368,8 @@ async def test_google_and_azure_addresses_are_understood(monkeypatch: pytest.Mon
 async def test_a_missing_bucket_is_a_failure_in_words_and_not_an_absent_picture(s3_bucket: str) -> None:
     store = PictureStore.from_url("s3://no-such-bucket/prefix")
     renditions = make_renditions(1)
+    with pytest.raises(PictureStoreUnavailableError, match="does not exist"):
+        await store.check_reachable()
 
     with pytest.raises(PictureStoreUnavailableError, match="does not exist"):
         await store.put(content_hash_of(renditions), renditions)
@@ -467,7 +469,7 @@ async def test_a_writer_killed_at_any_moment_leaves_every_visible_picture_whole(
 
 
 def kill_a_writer_after(seconds: float, root: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE) as writer:  # noqa: S603 - our own
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(seconds)

@@ -139,6 +139,14 @@ async def test_a_picture_that_is_not_there_at_all_misses_every_rendition(tmp_pat
     assert [(found.size, found.kind) for found in damage] == [(size, DamageKind.MISSING) for size in RENDITION_SIZES]
 
 
+async def test_a_store_whose_directory_is_gone_is_no_damage(tmp_path: Path) -> None:
+    store = PictureStore.from_url(str(tmp_path / "mounted"))
+    (tmp_path / "mounted").rename(tmp_path / "unmounted")
+
+    with pytest.raises(PictureStoreUnavailableError, match="mounted"):
+        await verify_pictures(store, ["a" * 64])
+
+
 async def test_a_store_that_cannot_be_read_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")

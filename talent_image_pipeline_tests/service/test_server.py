@@ -55,7 +55,7 @@ def test_a_port_can_be_taken_again_right_after_it_was_given_back() -> None:
     ("how", "said", "code"), [(signal.SIGINT, "stopped\n", 0), (signal.SIGTERM, "", -signal.SIGTERM)]
 )
 def test_the_service_runs_until_it_is_told_to_stop(tmp_path: Path, how: signal.Signals, said: str, code: int) -> None:
-    with subprocess.Popen(  # noqa: S603 - our own program
+    with subprocess.Popen(
         [sys.executable, "-c", SERVICE, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
