@@ -119,7 +119,8 @@ async def play_with(client: PlatformClient) -> None:
             assert reading.outcome in Outcome
             assert reading.explanation
             assert (reading.picture is not None) == (reading.outcome in {Outcome.PICTURE, Outcome.UNCHANGED})
-            assert reading.outcome is not Outcome.GONE or reading.retry_at is None
+            stored = [reading.explanation, reading.upstream_id, reading.picture and reading.picture.content_id]
+            assert all("\0" not in text and text.encode() for text in stored if text is not None)
         assert "SECRET" not in repr(result)
     ended = await client.refresh_token(ACCOUNTS[0])
     assert (ended.token is None) != (ended.failure is None)

@@ -92,6 +92,13 @@ def test_another_account_behind_the_token_is_read_under_its_own_id() -> None:
     assert reading.upstream_id == "723f24d7"
 
 
+@pytest.mark.parametrize("open_id", ["half \ud800 of a pair", "with \0 inside", "x" * 1_000, True, 1.5, [], ""])
+def test_an_id_that_no_database_can_hold_is_no_id(open_id: Any) -> None:
+    reading = converse(TIKTOK, [ACCOUNT], lambda _: answer(open_id=open_id)).reading
+    assert reading.outcome is Outcome.PICTURE
+    assert reading.upstream_id is None
+
+
 @pytest.mark.parametrize(
     "account",
     [
