@@ -119,7 +119,7 @@ async def play_with(client: PlatformClient) -> None:
             assert reading.outcome in Outcome
             assert reading.explanation
             assert (reading.picture is not None) == (reading.outcome in {Outcome.PICTURE, Outcome.UNCHANGED})
-            stored = [reading.explanation, reading.upstream_id, reading.picture and reading.picture.content_id]
+            stored = [reading.explanation, reading.upstream_id, reading.picture.content_id if reading.picture else None]
             assert all("\0" not in text and text.encode() for text in stored if text is not None)
         assert "SECRET" not in repr(result)
     ended = await client.refresh_token(ACCOUNTS[0])
