@@ -41,8 +41,8 @@ from talent_image_pipeline.sync.due import batches
 
 #: Killed runs' claims lapse after 90 s; whoever still reads then is alive.
 LONGEST_WAIT_FOR_SYNCS = timedelta(seconds=120)
-#: A sync stores a picture up to its run's deadline before it writes the row.
-UNRECORDED_IS_OLD_AFTER = timedelta(hours=1)
+#: What has no row yet, or is half-written, may be a living writer's, whatever the grace period: a run ends sooner.
+UNFINISHED_IS_OLD_AFTER = timedelta(hours=1)
 _SECONDS_BETWEEN_LOOKS = 0.25
 _ROWS_PER_STATEMENT = 500
 
@@ -153,7 +153,7 @@ async def collect_garbage(
                 report.left += 1
         if on_progress is not None:
             on_progress(done, len(garbage))
-    report.leftovers = await store.delete_leftovers(older_than=cutoff)
+    report.leftovers = await store.delete_leftovers(older_than=min(cutoff, clock() - UNFINISHED_IS_OLD_AFTER))
     return report
 
 
@@ -239,7 +239,7 @@ async def verify_store(
     stored = await _all(store.list_pictures())
     recorded = await anyio.to_thread.run_sync(_load_recorded, engine)
     # An object without a row may be on its way to one, and half-written, until it is old.
-    old = started - UNRECORDED_IS_OLD_AFTER
+    old = started - UNFINISHED_IS_OLD_AFTER
     unrecorded = {p.content_hash for p in stored if p.content_hash not in recorded and p.last_modified < old}
     hashes = sorted(recorded | unrecorded)
 
