@@ -75,7 +75,7 @@ class PlatformsResource(dg.ConfigurableResource[Any]):
 
     database: dg.ResourceDependency[DatabaseResource]
     picture_store: dg.ResourceDependency[PictureStoreResource]
-    api_concurrency: int = Field(default=32, description="How many API calls to one platform go on at once.")
+    api_concurrency: int = Field(default=100, description="How many API calls to one platform go on at once.")
     picture_concurrency: int = Field(default=16, description="How many pictures are downloaded and rendered at once.")
     claim_seconds: float = Field(
         default=90.0,

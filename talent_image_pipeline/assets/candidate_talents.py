@@ -90,18 +90,29 @@ def _choose(
 
 
 def batch_of(context: dg.AssetExecutionContext, database: DatabaseResource) -> str:
-    """Return the run whose candidates an asset works on: its own run, or the newest batch when materialized alone.
+    """Return the run whose candidates an asset works on.
+
+    Its own run where that chooses candidates; the run that it repeats from the point of failure; otherwise, for an
+    asset that is materialized alone, the newest batch.
 
     Raises:
         dagster.Failure: when an asset is materialized alone before any batch was ever chosen.
     """
-    selected = context.run.asset_selection
-    if selected is None or dg.AssetKey("candidate_talents") in selected:
+    if _chooses_candidates(context):
         return context.run.run_id
     with read_only(database.engine).begin() as connection:
+        repeated = context.run.parent_run_id
+        if repeated is not None and candidate_queries.load_candidates(connection, repeated):
+            return repeated
         newest = candidate_queries.newest_batch(connection)
     if newest is None:
         raise dg.Failure(
             description="No batch has been chosen yet: materialize candidate_talents first.", allow_retries=False
         )
     return newest
+
+
+def _chooses_candidates(context: dg.AssetExecutionContext) -> bool:
+    steps = context.run.step_keys_to_execute
+    is_in_job = any(node.name == candidate_talents.op.name for node in context.job_def.nodes)
+    return is_in_job and (steps is None or candidate_talents.op.name in steps)

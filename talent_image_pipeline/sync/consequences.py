@@ -164,6 +164,6 @@ def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: ran
         case NextRead.WHEN_LIMIT_ENDS:
             return max(reading.retry_at or now + RATE_LIMIT_WITHOUT_AN_END, now)
         case NextRead.AFTER_BACKOFF:
-            return now + unavailable_backoff(failures, chance=chance)
+            return max(reading.retry_at or now, now + unavailable_backoff(failures, chance=chance))
         case NextRead.WHEN_ACCOUNT_CHANGES:
             return None

@@ -77,7 +77,7 @@ class ReadingLimits:
         rows_per_write: Readings written in one transaction.
     """
 
-    api_concurrency: int = 32
+    api_concurrency: int = 100
     picture_concurrency: int = 16
     claim_seconds: float = 90.0
     account_deadline_seconds: float = 30.0
