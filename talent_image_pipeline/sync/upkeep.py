@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 import anyio
 import anyio.from_thread
@@ -153,7 +154,7 @@ async def collect_garbage(
                 report.left += 1
         if on_progress is not None:
             on_progress(done, len(garbage))
-    report.leftovers = await store.delete_leftovers(older_than=min(cutoff, clock() - UNFINISHED_IS_OLD_AFTER))
+    await collector.clear_leftovers()
     return report
 
 
@@ -189,32 +190,48 @@ class _Collector:
     report: GarbageReport = field(default_factory=GarbageReport)
 
     async def remove(self, content_hash: str) -> _Removal:
-        """Remove one picture, waiting for running syncs as long as there is time for it."""
+        """Remove one picture."""
+        return await self._when_nobody_reads(lambda connection: self._remove_picture(connection, content_hash))
+
+    async def clear_leftovers(self) -> None:
+        """Clear away what killed writers left; where syncs read all the time, the next clean-up does it."""
+        await self._when_nobody_reads(lambda _: self._clear_leftovers())
+
+    async def _when_nobody_reads(self, remove: Callable[[sa.Connection], _Removal]) -> _Removal:
+        """Do something in a moment without running syncs, waiting for it as long as there is time."""
         while True:
-            ended = await anyio.to_thread.run_sync(self._remove_now, content_hash)
+            ended = await anyio.to_thread.run_sync(self._unless_somebody_reads, remove)
             if ended is not _Removal.BUSY or self.clock() >= self.waits_until:
                 return ended
             await anyio.sleep(_SECONDS_BETWEEN_LOOKS)
 
-    def _remove_now(self, content_hash: str) -> _Removal:
-        """Delete row and objects in one transaction. Runs in a thread that may call back into the event loop."""
+    def _unless_somebody_reads(self, remove: Callable[[sa.Connection], _Removal]) -> _Removal:
+        """Do something in one transaction. Runs in a thread that may call back into the event loop."""
         try:
             with self.engine.begin() as connection:
                 if not upkeep_queries.keep_claims_out(connection):
                     return _Removal.BUSY
                 if upkeep_queries.is_any_account_claimed(connection, now=self.clock()):
                     return _Removal.BUSY
-                if not upkeep_queries.delete_unreferenced_picture(connection, content_hash, created_before=self.cutoff):
-                    return _Removal.KEPT
-                anyio.from_thread.run(self._delete_objects, content_hash)
+                return remove(connection)
         except _TouchedError:
             return _Removal.KEPT
+
+    def _remove_picture(self, connection: sa.Connection, content_hash: str) -> _Removal:
+        if not upkeep_queries.delete_unreferenced_picture(connection, content_hash, created_before=self.cutoff):
+            return _Removal.KEPT
+        anyio.from_thread.run(self._delete_objects, content_hash)
         return _Removal.REMOVED
 
     async def _delete_objects(self, content_hash: str) -> None:
         is_deleted = await self.store.delete_unless_touched(content_hash, since=self.cutoff)
         if not is_deleted and await self.store.find(content_hash) is not None:
             raise _TouchedError
+
+    def _clear_leftovers(self) -> _Removal:
+        old = min(self.cutoff, self.clock() - UNFINISHED_IS_OLD_AFTER)
+        self.report.leftovers = anyio.from_thread.run(partial(self.store.delete_leftovers, older_than=old))
+        return _Removal.REMOVED
 
 
 async def verify_store(
