@@ -20,7 +20,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 def astronaut() -> Image.Image:
     """Return a public-domain portrait of 512 x 512 pixels: Eileen Collins, photographed by NASA."""
     with Image.open(io.BytesIO((files("skimage") / "data" / "astronaut.png").read_bytes())) as image:
-        return image.convert("RGB")
+        portrait = image.convert("RGB")
+    portrait.info.clear()
+    return portrait
 
 
 def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
@@ -87,12 +89,26 @@ def avif_of_size(width: int, height: int) -> bytes:
     return body[:at] + struct.pack(">II", width, height) + body[at + 8 :]
 
 
-def animation(image_format: str, *, frames: int, side: int) -> bytes:
+def animation(image_format: str, *, frames: int, side: int, **options: Any) -> bytes:
     """Return an animation whose frames all differ."""
-    pictures = [Image.new("RGB", (side, side), (index % 256, index // 256, 90)) for index in range(frames)]
-    return encoded(pictures[0], image_format, save_all=True, append_images=pictures[1:], duration=40)
+    pictures = [Image.new("RGB", (side, side), (index, 0, 90)) for index in range(frames)]
+    return encoded(pictures[0], image_format, save_all=True, append_images=pictures[1:], duration=40, **options)
 
 
 def sixteen_bit_png(image: Image.Image) -> bytes:
     """Return an image as a grey PNG file of 16 bits a pixel."""
     return encoded(Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257), "PNG")
+
+
+def portrait_on(canvas: tuple[int, int], *, width: int, at: tuple[int, int]) -> Image.Image:
+    """Return a soft background with the portrait's upper body, scaled to a width, pasted at a position."""
+    across, down = np.meshgrid(np.linspace(0, 6, canvas[0]), np.linspace(0, 5, canvas[1]))
+    channels = (90 + 40 * np.sin(across), 110 + 30 * np.cos(down), 120 + 10 * down)
+    image = Image.fromarray(np.stack(channels, axis=2).astype(np.uint8))
+    body = astronaut().crop((90, 0, 350, 330))
+    image.paste(body.resize((width, round(width * 330 / 260))), at)
+    return image
+
+
+FACE_IN_ASTRONAUT = (224.0, 116.0, 100.0)
+"""The face's centre and its width from ear to ear, in pixels, measured by hand."""
