@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import anyio
+import anyio.to_thread
 import pytest
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from talent_image_pipeline.pictures.store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.sync.consequences import OwnedPicture, ledger_after
 from talent_image_pipeline.sync.upkeep import GarbageReport, Progress, collect_garbage
+from talent_image_pipeline_tests.conftest import PostgresServer
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync.stored_pictures import put_picture, read_picture
 
@@ -323,6 +325,62 @@ def test_a_sync_that_stores_garbage_anew_while_it_is_removed_never_ends_with_a_r
         removal.join()
     removed.extend(collect(engine, store, grace=no_grace).removed)
     assert removed
+
+
+class StoreThatLetsSomebodyIn(PictureStore):
+    """Gives a run its chance in the middle of every deletion."""
+
+    meanwhile: Callable[[], None]
+
+    async def delete_unless_touched(self, content_hash: str, *, since: datetime) -> bool:
+        """Delete as ever, after the chance was given."""
+        await anyio.to_thread.run_sync(self.meanwhile)
+        return await super().delete_unless_touched(content_hash, since=since)
+
+
+def test_no_account_can_be_claimed_while_a_picture_is_being_removed(
+    engine: sa.Engine, directory: Path, old_picture: Callable[[int], PictureRecord]
+) -> None:
+    garbage = old_picture(1)
+    store = StoreThatLetsSomebodyIn.from_url(str(directory))
+    assert isinstance(store, StoreThatLetsSomebodyIn)
+    is_claimed = Event()
+    was_claimed_meanwhile: list[bool] = []
+
+    def claim_now() -> None:
+        claim(engine, "run-1", until=utc_now() + DAY)
+        is_claimed.set()
+
+    run = Thread(target=claim_now)
+
+    def meanwhile() -> None:
+        run.start()
+        was_claimed_meanwhile.append(is_claimed.wait(0.5))
+
+    store.meanwhile = meanwhile
+    report = collect(engine, store)
+    run.join()
+
+    assert report.removed == [garbage.content_hash]
+    assert was_claimed_meanwhile == [False]
+    assert is_claimed.is_set()
+
+
+def test_a_session_that_writes_to_the_ledger_for_long_only_postpones_the_removal(
+    postgres_server: PostgresServer, opened: Callable[[str], sa.Engine], store: PictureStore, directory: Path
+) -> None:
+    database = postgres_server.create_migrated_database()
+    engine = opened(postgres_server.url(database))
+    garbage = put_picture(store, 1)
+    make_old(directory / garbage.content_hash)
+
+    with engine.begin() as connection:
+        connection.execute(sa.update(platform_images).values(failure=None))
+        assert collect(engine, store).left == 1
+
+    assert collect(engine, store).removed == [garbage.content_hash]
+    engine.dispose()
+    postgres_server.drop_database(database)
 
 
 def test_a_picture_of_the_history_stays_restorable_after_the_account_left_it(
