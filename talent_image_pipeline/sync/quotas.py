@@ -287,23 +287,37 @@ class QuotaGate:
         blocks = await self._in_transaction(partial(quota_queries.blocks_of, quotas=tuple(self._lanes), now=now))
         self._blocks.update({key: Blocked(until=until, because=why) for key, (until, why) in blocks.items()})
 
-    async def admit(self, call: Call) -> Blocked | None:
+    async def admit(self, call: Call, *, deadline: datetime | None = None) -> Blocked | None:
         """Wait for the call's turn.
+
+        Args:
+            call: The call that is about to be made.
+            deadline: No wait reaches beyond it, nor is any longer than :data:`LONGEST_WAIT`.
 
         Returns:
             None when the call may be made, and counts; otherwise why it is not to be made, and until when.
         """
         if call.cost == 0:
             return None
-        if block := self._block_of(call):
+        if block := self.block_of(call):
             return block
         lane = self._lanes[call.quota]
-        if block := await self._wait_for_room(lane, call.cost):
+        patience = LONGEST_WAIT if deadline is None else min(LONGEST_WAIT, deadline - self._clock())
+        give_up_at = self._clock() + patience
+        if block := await self._wait_for_room(lane, call.cost, give_up_at=give_up_at):
             return block
-        if block := await self._slow_down(lane, call.cost):
+        if block := await self._slow_down(lane, call.cost, give_up_at=give_up_at):
             return block
         # While this call waited, the answer to another one may have said stop.
-        return self._block_of(call)
+        return self.block_of(call)
+
+    def block_of(self, call: Call) -> Blocked | None:
+        """Return the block of the call's quota, or of its token where it reads with one only, as far as known here."""
+        keys = [call.quota]
+        if len(call.accounts) == 1:
+            keys.append(token_key(call.quota, call.accounts[0].account_id))
+        blocks = [self._blocks[key] for key in keys if key in self._blocks and self._blocks[key].until > self._clock()]
+        return max(blocks, key=lambda block: block.until, default=None)
 
     async def learn(self, call: Call, result: CallResult) -> None:
         """Take in what an answer says of the limits; a block is shared with the other runs before this returns."""
@@ -323,14 +337,6 @@ class QuotaGate:
             if not lane.is_saved:
                 await self._save_usage(lane)
 
-    def _block_of(self, call: Call) -> Blocked | None:
-        """Return the block of the quota, or of the token where the call reads with one only."""
-        keys = [call.quota]
-        if len(call.accounts) == 1:
-            keys.append(token_key(call.quota, call.accounts[0].account_id))
-        blocks = [self._blocks[key] for key in keys if key in self._blocks and self._blocks[key].until > self._clock()]
-        return max(blocks, key=lambda block: block.until, default=None)
-
     async def _block(self, key: str, block: Blocked) -> None:
         known = self._blocks.get(key)
         if known is not None and known.until >= block.until:
@@ -339,11 +345,11 @@ class QuotaGate:
         store = partial(quota_queries.store_block, key=key, until=block.until, because=block.because)
         await self._in_transaction(partial(store, now=self._clock()))
 
-    async def _wait_for_room(self, lane: _Lane, cost: int) -> Blocked | None:
+    async def _wait_for_room(self, lane: _Lane, cost: int, *, give_up_at: datetime) -> Blocked | None:
         while isinstance(refusal := await self._reserve(lane, cost), Later):
-            wait = refusal.at - self._clock()
-            if wait > LONGEST_WAIT:
+            if refusal.at > give_up_at:
                 return _full(lane.quota, until=refusal.at)
+            wait = refusal.at - self._clock()
             await self._sleep(max(wait.total_seconds(), 0.001))
         return refusal
 
@@ -377,15 +383,20 @@ class QuotaGate:
         if shared.usage_percent is not None and shared.learned_at is not None and lane.is_saved:
             lane.percent, lane.percent_at = shared.usage_percent, shared.learned_at
 
-    async def _slow_down(self, lane: _Lane, cost: int) -> Blocked | None:
+    async def _slow_down(self, lane: _Lane, cost: int, *, give_up_at: datetime) -> Blocked | None:
         """Let the call drip through the bucket; at a lower pace it counts as several."""
-        is_fresh = lane.percent_at is not None and self._clock() - lane.percent_at < USAGE_IS_FRESH_FOR
-        pace = pace_for(lane.percent) if is_fresh else 1.0
-        amount = min(cost / max(pace, SLOWEST_PACE), lane.limiter.max_rate)
-        with anyio.move_on_after(LONGEST_WAIT.total_seconds()):
-            await lane.limiter.acquire(amount)
-            return None
-        return _full(lane.quota, until=self._clock() + LONGEST_WAIT)
+        now = self._clock()
+        amount = min(cost / self._pace(lane, now), lane.limiter.max_rate)
+        drips_through_in = timedelta(seconds=amount * lane.limiter.time_period / lane.limiter.max_rate)
+        if lane.limiter.has_capacity(amount) or now + drips_through_in <= give_up_at:
+            with anyio.move_on_after((give_up_at - now).total_seconds()):
+                await lane.limiter.acquire(amount)
+                return None
+        return _full(lane.quota, until=now + drips_through_in)
+
+    def _pace(self, lane: _Lane, now: datetime) -> float:
+        is_fresh = lane.percent_at is not None and now - lane.percent_at < USAGE_IS_FRESH_FOR
+        return max(pace_for(lane.percent), SLOWEST_PACE) if is_fresh else 1.0
 
     async def _save_usage(self, lane: _Lane) -> None:
         now = self._clock()

@@ -222,6 +222,19 @@ def test_a_call_is_left_for_a_later_run_rather_than_waiting_for_an_hourly_window
     anyio.run(scenario)
 
 
+def test_no_call_waits_for_its_turn_beyond_the_deadline(migrated_engine: sa.Engine) -> None:
+    async def scenario() -> None:
+        time = SimulatedTime()
+        gate = await opened_gate(migrated_engine, time)
+        assert await gate.admit(call_for(cost=540)) is None
+        block = await gate.admit(call_for(), deadline=NOON + timedelta(seconds=30))
+        assert block is not None
+        assert time.now == NOON
+        assert NOON + timedelta(seconds=60) <= block.until
+
+    anyio.run(scenario)
+
+
 def test_many_calls_at_once_are_all_counted(migrated_engine: sa.Engine) -> None:
     async def scenario() -> None:
         gate = await opened_gate(migrated_engine, SimulatedTime())
@@ -360,22 +373,22 @@ def test_reported_usage_reaches_the_other_runs(migrated_engine: sa.Engine) -> No
     assert percent == 61.0
 
 
-def test_calls_are_stretched_out_from_75_per_cent_of_reported_usage(migrated_engine: sa.Engine) -> None:
+def test_fewer_calls_are_made_at_once_from_75_per_cent_of_reported_usage(migrated_engine: sa.Engine) -> None:
     async def admitted_at_once(percent: float) -> int:
-        quota = Quota(name=f"at {percent}", calls=100, per_seconds=3600)
+        hourly = Quota(name=f"at {percent}", calls=100, per_seconds=3600)
         time = SimulatedTime()
-        gate = QuotaGate(engine=migrated_engine, quotas=[quota], clock=time, sleep=time.sleep)
-        call = call_for(quota=quota.name)
+        gate = QuotaGate(engine=migrated_engine, quotas=[hourly], clock=time, sleep=time.sleep)
+        call = call_for(quota=hourly.name)
         await gate.learn(call, answered(percent=percent))
         admitted = 0
-        with anyio.move_on_after(2):
-            while await gate.admit(call) is None:
-                admitted += 1
+        while (block := await gate.admit(call, deadline=NOON)) is None:
+            admitted += 1
+        assert NOON < block.until <= NOON + timedelta(minutes=66)
         return admitted
 
-    at_ease, slowed = anyio.run(admitted_at_once, 10.0), anyio.run(admitted_at_once, 84.0)
+    at_ease, slowed, slowest = (anyio.run(admitted_at_once, percent) for percent in (10.0, 80.0, 89.0))
     assert at_ease == 90
-    assert 0 < slowed < 45
+    assert 9 <= slowest < slowed < at_ease
 
 
 def test_random_stops_of_several_runs_leave_the_latest_end_in_force(migrated_engine: sa.Engine) -> None:
