@@ -4,9 +4,10 @@ What belongs here: finding the persistent instance and running one of our jobs i
 What does not: schedule, sensor and what a job does.
 """
 
+import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,14 @@ def run_refresh(talent_id: str) -> FinishedRun:
     return _run(REFRESH_JOB, run_config={"talent_id": talent_id}, tags={TALENT_TAG: talent_id})
 
 
-def run_sync() -> FinishedRun:
-    """Sync everybody who is due now, up to 200."""
-    return _run(SYNC_JOB, run_config={}, tags={})
+def run_sync(*, run_config: Mapping[str, Any] | None = None) -> FinishedRun:
+    """Sync everybody who is due now, up to 200, or whom the run config names."""
+    return _run(SYNC_JOB, run_config=run_config or {}, tags={})
 
 
 def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str]) -> FinishedRun:
-    with _persistent_instance() as instance:
+    # Dagster's own lines are kept in the run's log; the terminal belongs to the command.
+    with _persistent_instance() as instance, redirect_stderr(io.StringIO()):
         result = (
             build_definitions()
             .resolve_job_def(job)
