@@ -35,7 +35,7 @@ class FinishedRun:
 
 
 def use_dagster_home() -> Path:
-    """Make the persistent instance the one of this process and its children: ``DAGSTER_HOME``, or ``dagster.yaml`` here.
+    """Make ``DAGSTER_HOME``, or else the ``dagster.yaml`` here, the instance of this process and its children.
 
     Raises:
         NoDagsterHomeError: when there is neither.
