@@ -294,7 +294,8 @@ class _Advance:
 def _progress(words: str) -> Iterator[_Advance]:
     """Show a progress bar on standard error, where a person watches."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield _Advance(progress, words)
 
 
