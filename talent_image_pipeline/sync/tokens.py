@@ -138,14 +138,7 @@ async def refresh_account_token(
     may_be_lost = seen.refresh_token is not None and (claim.follows_unfinished or calls > 1)
     failure = failure_of(refresh, label=label, may_be_lost=may_be_lost)
     is_settled = failure.outcome is Outcome.NEEDS_RECONNECT or not (may_be_lost or _is_lost(refresh))
-    end = partial(
-        end_failed_refresh,
-        account_id=account_id,
-        seen=seen,
-        claimed_at=claim.claimed_at,
-        unfinished_since=None if is_settled else claim.claimed_at - REFRESH_LEASE,
-    )
-    is_current = await _in_transaction(engine, end)
+    is_current = await _give_up(account_id, seen, claimed_at=claim.claimed_at, is_settled=is_settled, engine=engine)
     return RefreshReport(failure=failure if is_current else None, calls=calls)
 
 
@@ -216,6 +209,17 @@ async def _store(
         explanation = f"The new token could not be stored ({type(error).__name__})."
         return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation)
     return None
+
+
+async def _give_up(
+    account_id: str, seen: SeenTokens, *, claimed_at: datetime, is_settled: bool, engine: sa.Engine
+) -> bool:
+    """End a refresh without a pair; returns whether the tokens that were used are still the account's."""
+    unfinished_since = None if is_settled else claimed_at - REFRESH_LEASE
+    end = partial(
+        end_failed_refresh, account_id=account_id, seen=seen, claimed_at=claimed_at, unfinished_since=unfinished_since
+    )
+    return await _in_transaction(engine, end)
 
 
 async def _in_transaction(engine: sa.Engine, query: Callable[[sa.Connection], _Result]) -> _Result:
