@@ -67,7 +67,11 @@ def renew_claims(connection: sa.Connection, *, run_id: str, until: datetime) -> 
 def release_claims(connection: sa.Connection, *, run_id: str, platform: str) -> None:
     """Give back what a run still holds on a platform. A row that was never read is removed again."""
     mine = sa.and_(ledger.c.claimed_by == run_id, ledger.c.platform == platform)
-    never_read = sa.and_(ledger.c.outcome.is_(None), ledger.c.token_refresh_started_at.is_(None))
+    never_read = sa.and_(
+        ledger.c.outcome.is_(None),
+        ledger.c.token_refresh_started_at.is_(None),
+        ledger.c.token_refreshed_at.is_(None),
+    )
     connection.execute(sa.delete(ledger).where(mine, never_read))
     connection.execute(sa.update(ledger).where(mine).values(claimed_by=None, claimed_until=None))
 

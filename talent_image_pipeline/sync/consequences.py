@@ -13,13 +13,13 @@ from types import MappingProxyType
 
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
 from talent_image_pipeline.platforms.contract import Outcome, Reading
+from talent_image_pipeline.sync.quotas import BLOCK_WITHOUT_AN_END
 from talent_image_pipeline.sync.retries import unavailable_backoff
 
 #: "Next day" as the daily run means it: a read that ended at 02:03 must be owed again at 02:00 tomorrow.
 NEXT_DAY = timedelta(hours=20)
 NEXT_TRY_OF_A_DELETED_ACCOUNT = timedelta(days=30)
 NEXT_TRY_WITH_OUR_OWN_CREDENTIALS = timedelta(hours=1)
-RATE_LIMIT_WITHOUT_AN_END = timedelta(hours=1)
 
 
 class PictureFate(StrEnum):
@@ -162,7 +162,7 @@ def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: ran
         case NextRead.AFTER_AN_HOUR:
             return now + NEXT_TRY_WITH_OUR_OWN_CREDENTIALS
         case NextRead.WHEN_LIMIT_ENDS:
-            return max(reading.retry_at or now + RATE_LIMIT_WITHOUT_AN_END, now)
+            return max(reading.retry_at or now + BLOCK_WITHOUT_AN_END, now)
         case NextRead.AFTER_BACKOFF:
             return max(reading.retry_at or now, now + unavailable_backoff(failures, chance=chance))
         case NextRead.WHEN_ACCOUNT_CHANGES:

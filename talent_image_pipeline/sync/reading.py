@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
@@ -323,18 +324,18 @@ class _PlatformReader:
         return result
 
     async def _call_with_retries(self, call: Call) -> CallResult:
-        deadline = self.tools.clock() + timedelta(seconds=self.limits.account_deadline_seconds)
-        return await call_with_retries(
-            call, attempt=self._attempt, deadline=min(deadline, self.deadline), clock=self.tools.clock
-        )
+        latest = self.tools.clock() + timedelta(seconds=self.limits.account_deadline_seconds)
+        deadline = min(latest, self.deadline)
+        attempt = partial(self._attempt, deadline=deadline)
+        return await call_with_retries(call, attempt=attempt, deadline=deadline, clock=self.tools.clock)
 
-    async def _attempt(self, call: Call) -> CallResult:
+    async def _attempt(self, call: Call, *, deadline: datetime) -> CallResult:
         """Make one try, unless the platform is to be left alone."""
         if self.tools.circuit.is_open:
             self.report.without_call += len(call.accounts)
             words = f"{self.tools.platform.label} did not answer several times in a row; it was not asked again"
             return _for_all(call, Outcome.UNAVAILABLE, words)
-        blocked = await self.tools.gate.admit(call)
+        blocked = await self.tools.gate.admit(call, deadline=deadline)
         if blocked is not None:
             self.report.without_call += len(call.accounts)
             return _for_all(call, Outcome.RATE_LIMITED, _words_for(blocked), retry_at=blocked.until)
@@ -352,7 +353,7 @@ class _PlatformReader:
         refreshed_at = ledger.token_refreshed_at if ledger else None
         if not self.tools.client.needs_token_refresh(account, now=self.tools.clock(), refreshed_at=refreshed_at):
             return call
-        if self.tools.circuit.is_open:
+        if self.tools.circuit.is_open or self.tools.gate.block_of(call) is not None:
             return call
         return await self._refresh_token(call)
 
@@ -362,6 +363,8 @@ class _PlatformReader:
         with self._timed("tokens"):
             refreshed = await self.tools.tokens.refresh(record)
         self.report.api_calls += refreshed.calls
+        if refreshed.calls:
+            self.tools.circuit.record(refreshed.failure.outcome if refreshed.failure else Outcome.UNCHANGED)
         if refreshed.failure is not None:
             is_passing = refreshed.failure.outcome is not Outcome.NEEDS_RECONNECT
             may_go_on = is_readable_without_refresh(record.token_expires_at, self.tools.clock())
