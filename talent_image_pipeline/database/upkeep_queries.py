@@ -26,6 +26,7 @@ _REFERENCES: Final[tuple[sa.Column[Any], ...]] = (
 )
 _LOCK_TIMEOUT: Final = "1s"
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+_DEADLOCK_DETECTED: Final = "40P01"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,23 +76,24 @@ def recorded_pictures(connection: sa.Connection, *, created_before: datetime | N
     return {row[0]: row[1] for row in connection.execute(statement)}
 
 
-def keep_claims_out(connection: sa.Connection) -> bool:
-    """Let no run claim an account until the transaction ends; false when that could not be had within a second.
+def keep_claims_out(connection: sa.Connection) -> None:
+    """Let no run claim an account until the transaction ends.
 
     On SQLite the transaction holds the write lock already. On PostgreSQL the ledger can still be read meanwhile.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: when this, or any later lock of the transaction, cannot be had within a second;
+            see :func:`is_in_each_others_way`.
     """
-    if connection.dialect.name == "sqlite":
-        return True
-    # Whoever waits for a table's lock makes all writers after it wait too: give up before a run notices.
-    connection.execute(sa.select(sa.func.set_config("lock_timeout", _LOCK_TIMEOUT, True)))
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.text(f"LOCK TABLE {ledger.name} IN SHARE ROW EXCLUSIVE MODE"))
-    except sa.exc.OperationalError as error:
-        if getattr(error.orig, "pgcode", None) == _LOCK_NOT_AVAILABLE:
-            return False
-        raise
-    return True
+    if connection.dialect.name == "postgresql":
+        # Whoever waits for a table's lock makes all writers after it wait too: give up before a run notices.
+        connection.execute(sa.select(sa.func.set_config("lock_timeout", _LOCK_TIMEOUT, True)))
+        connection.execute(sa.text(f"LOCK TABLE {ledger.name} IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def is_in_each_others_way(error: sa.exc.OperationalError) -> bool:
+    """Whether a transaction failed only because another one held a lock: it may be tried again."""
+    return getattr(error.orig, "pgcode", None) in {_LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED}
 
 
 def is_any_account_claimed(connection: sa.Connection, *, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -53,7 +54,6 @@ _DRAWN_SIDE = 256
 _LIST_DEADLINE_SECONDS = 25.0
 _ANY_HASH = "0" * 64
 _PROBE = "probe"
-_PLAIN_CREDENTIALS = frozenset({"instagram_business_account_id"})
 _A_LIVING_TOKEN = timedelta(days=30)
 _A_DYING_TOKEN = timedelta(minutes=1)
 
@@ -217,9 +217,12 @@ class _NoNetwork(httpx.AsyncBaseTransport):
 
 def _with_everything(credentials: PlatformCredentials) -> PlatformCredentials:
     """Return credentials of which none is missing, to tell what settings could mend from what they cannot."""
-    missing = {field.name: _PROBE for field in fields(credentials) if getattr(credentials, field.name) is None}
-    secrets = {name: SecretStr(value) for name, value in missing.items() if name not in _PLAIN_CREDENTIALS}
-    return replace(credentials, **{**missing, **secrets})
+    given: dict[str, Any] = {
+        field.name: SecretStr(_PROBE) if SecretStr in get_args(field.type) else _PROBE
+        for field in fields(credentials)
+        if getattr(credentials, field.name) is None
+    }
+    return replace(credentials, **given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,9 +246,14 @@ class _WaysOf:
             await self._reading(count.by_handle, with_token=False),
         ]
         dying = self._account(lives=_A_DYING_TOKEN, with_token=True)
-        if self.client.needs_token_refresh(dying, now=self.now, refreshed_at=None):
-            found.append(await self._renewing(dying, count.renewable))
+        if self._renews(dying):
+            # Some networks renew the access token itself, the others hand out a refresh token for it.
+            renewable = count.with_token if self._renews(replace(dying, refresh_token=None)) else count.renewable
+            found.append(await self._renewing(dying, renewable))
         return found
+
+    def _renews(self, account: Account) -> bool:
+        return self.client.needs_token_refresh(account, now=self.now, refreshed_at=None)
 
     async def _reading(self, count: int, *, with_token: bool) -> Diagnosis:
         name = f"{self.platform.label}, {'own token' if with_token else 'handle alone'}"
@@ -262,7 +270,7 @@ class _WaysOf:
         name = f"{self.platform.label}, renewing tokens"
         failure = (await self.client.refresh_token(account)).failure
         if failure is None or failure.outcome is not Outcome.MISCONFIGURED:
-            return _ok(name, f"Can be asked for; {_accounts(count)} with a refresh token.")
+            return _ok(name, f"Can be asked for; {_accounts(count)}.")
         return _lacking(name, count, failure.explanation, is_ours=True)
 
     def _account(self, *, lives: timedelta, with_token: bool) -> Account:
@@ -285,7 +293,7 @@ def _accounts(count: int) -> str:
 def _lacking(name: str, count: int, explanation: str, *, is_ours: bool) -> Diagnosis:
     """Judge a way that is not open: bad only where there are accounts that need it."""
     if not count:
-        return _ok(name, f"Not possible, and not needed: {_accounts(count)}.")
+        return _ok(name, f"No connected account needs it. {explanation}")
     state = State.MISSING if is_ours else State.WARNING
     return Diagnosis(name=name, state=state, words=f"{_accounts(count)}: {explanation}")
 

@@ -209,13 +209,16 @@ class _Collector:
         """Do something in one transaction. Runs in a thread that may call back into the event loop."""
         try:
             with self.engine.begin() as connection:
-                if not upkeep_queries.keep_claims_out(connection):
-                    return _Removal.BUSY
+                upkeep_queries.keep_claims_out(connection)
                 if upkeep_queries.is_any_account_claimed(connection, now=self.clock()):
                     return _Removal.BUSY
                 return remove(connection)
         except _TouchedError:
             return _Removal.KEPT
+        except sa.exc.OperationalError as error:
+            if upkeep_queries.is_in_each_others_way(error):
+                return _Removal.BUSY
+            raise
 
     def _remove_picture(self, connection: sa.Connection, content_hash: str) -> _Removal:
         if not upkeep_queries.delete_unreferenced_picture(connection, content_hash, created_before=self.cutoff):

@@ -158,6 +158,7 @@ def test_credentials_are_missing_only_where_connected_accounts_need_them(
     # No setting can mend this one, only the talent.
     assert found["TikTok, handle alone"].state is State.WARNING
     assert found["YouTube, handle alone"].state is State.OK
+    assert "YOUTUBE_API_KEY" in found["YouTube, handle alone"].words
     assert SECRET not in repr(found)
 
 
