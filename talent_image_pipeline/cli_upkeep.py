@@ -87,6 +87,8 @@ def show(talent: str) -> None:
         _print_failure(console, account)
     _print_decision(console, description.decision)
     console.print(_history_table(description.history))
+    for refusal in description.not_restorable.values():
+        console.print(f"  [yellow]{escape(refusal)}[/yellow]", highlight=False)
 
 
 def _print_talent(console: Console, description: TalentDescription) -> None:

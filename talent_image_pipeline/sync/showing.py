@@ -5,13 +5,13 @@ What does not: laying it out (``cli_upkeep.py``) and the decision itself (``reso
 into a description.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from talent_image_pipeline.database import history_queries, upkeep_queries
+from talent_image_pipeline.database import history_queries, ledger_queries, upkeep_queries
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.records import (
     AccountRecord,
@@ -24,7 +24,7 @@ from talent_image_pipeline.database.upkeep_queries import ConnectionRow
 from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.consequences import is_same_account
-from talent_image_pipeline.sync.due import is_changed
+from talent_image_pipeline.sync.pinning import refusal_of
 from talent_image_pipeline.sync.publishing import PublishingRules, load_states
 from talent_image_pipeline.sync.resolution import (
     INITIALS,
@@ -101,13 +101,18 @@ class DecisionDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class TalentDescription:
-    """A talent's columns, accounts, ledger, decision, pin and history (the newest version first)."""
+    """A talent's columns, accounts, ledger, decision, pin and history (the newest version first).
+
+    Attributes:
+        not_restorable: Why a version cannot be pinned, by its number, for those that cannot.
+    """
 
     talent: TalentRecord
     accounts: tuple[AccountDescription, ...]
     decision: DecisionDescription
     pin: PinRecord | None
     history: tuple[VersionRecord, ...]
+    not_restorable: Mapping[int, str]
 
 
 def find_talent(engine: sa.Engine, wanted: str) -> str:
@@ -150,10 +155,15 @@ def describe_talent(engine: sa.Engine, talent_id: str, *, settings: Settings, no
         states = load_states(connection, [talent_id], platforms=rules.priority, lock=False)
         connections = upkeep_queries.load_connections(connection, talent_id)
         history = history_queries.load_history(connection, talent_id)
+        hashes = {version.picture_hash for version in history if version.picture_hash is not None}
+        pictures = ledger_queries.load_pictures(connection, hashes)
     if not states:
         require_talent(engine, talent_id)
         raise UnknownTalentError(f"There is no talent with the id {talent_id!r}.")
     (state,) = states
+    refusals = {
+        version.version_id: refusal_of(version, pictures.get(version.picture_hash or "")) for version in history
+    }
     records = {account.account_id: account for account in state.accounts}
     return TalentDescription(
         talent=state.talent,
@@ -161,6 +171,7 @@ def describe_talent(engine: sa.Engine, talent_id: str, *, settings: Settings, no
         decision=describe_decision(state, rules=rules),
         pin=state.pin,
         history=tuple(history),
+        not_restorable={number: refusal for number, refusal in refusals.items() if refusal is not None},
     )
 
 
@@ -251,10 +262,12 @@ def _ledger(ledger: LedgerRecord, account: AccountRecord, *, now: datetime) -> L
 
 
 def _next_read(ledger: LedgerRecord, account: AccountRecord, *, now: datetime) -> str:
-    if is_changed(account):
-        return "with the next run: the account changed" if account.connected else "not read: disconnected"
     if not account.connected:
         return "not read: disconnected"
+    if ledger.fingerprint is None:
+        return "with the next run"
+    if ledger.fingerprint != account.fingerprint:
+        return "with the next run: the account changed"
     if ledger.next_read_at is None:
         return "when the account changes"
     if ledger.next_read_at <= now:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from talent_image_pipeline.database import account_queries, ledger_queries
+from talent_image_pipeline.database import account_queries, ledger_queries, upkeep_queries
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.pictures.store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome
@@ -171,6 +171,37 @@ def test_a_pin_is_the_reason_while_it_lasts(engine: sa.Engine, store: PictureSto
         f"A person pinned version {pinned.version_id}; it is shown until it is unpinned.",
     )
     assert description.history[0].why == f"pinned to version {pinned.version_id}"
+
+
+def test_versions_that_cannot_be_shown_again_say_why(engine: sa.Engine, store: PictureStore) -> None:
+    damaged, sound = put_picture(store, 1), put_picture(store, 2)
+    read_picture(engine, "ada-instagram", damaged, now=NOW)
+    read_picture(engine, "ada-instagram", sound, now=NOW + timedelta(days=1))
+    assert describe(engine).not_restorable == {}
+    with engine.begin() as connection:
+        later = NOW + timedelta(days=2)
+        upkeep_queries.mark_damaged(connection, [damaged.content_hash], stored_before=later, now=later)
+
+    description = describe(engine)
+
+    first = description.history[-1].version_id
+    assert list(description.not_restorable) == [first]
+    assert "found damaged" in description.not_restorable[first]
+
+
+def test_an_account_whose_picture_was_found_damaged_is_read_with_the_next_run(
+    engine: sa.Engine, store: PictureStore
+) -> None:
+    picture = put_picture(store, 1)
+    read_picture(engine, "ada-instagram", picture, now=NOW)
+    with engine.begin() as connection:
+        later = NOW + timedelta(days=2)
+        upkeep_queries.mark_damaged(connection, [picture.content_hash], stored_before=later, now=later)
+
+    ledger = describe(engine).accounts[0].ledger
+
+    assert ledger is not None
+    assert ledger.next_read == "with the next run"
 
 
 def test_a_manual_picture_is_said_to_be_left_alone(engine: sa.Engine) -> None:
