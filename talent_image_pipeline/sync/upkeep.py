@@ -23,10 +23,11 @@ in the same transaction, so nothing that is unreferenced becomes referenced with
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.from_thread
@@ -51,10 +52,11 @@ _ROWS_PER_STATEMENT = 500
 Progress = Callable[[int, int], None]
 
 
-class _Removal(StrEnum):
-    REMOVED = "removed"
-    KEPT = "kept"
-    BUSY = "busy"
+_Result = TypeVar("_Result")
+
+
+class _SyncsAreReadingError(Exception):
+    """There was no moment without a running sync."""
 
 
 class _TouchedError(Exception):
@@ -141,20 +143,23 @@ async def collect_garbage(
     garbage = await _find_garbage(engine, store, older_than=cutoff)
     if dry_run:
         return GarbageReport(removed=sorted(garbage), bytes=sum(garbage.values()))
-    collector = _Collector(engine=engine, store=store, cutoff=cutoff, clock=clock, waits_until=clock() + longest_wait)
-    report = collector.report
+    moments = _QuietMoments(engine=engine, clock=clock, waits_until=clock() + longest_wait)
+    collector = _Collector(store=store, cutoff=cutoff, moments=moments)
+    report = GarbageReport()
     for done, content_hash in enumerate(sorted(garbage), start=1):
-        match await collector.remove(content_hash):
-            case _Removal.REMOVED:
+        try:
+            if await collector.remove(content_hash):
                 report.removed.append(content_hash)
                 report.bytes += garbage[content_hash]
-            case _Removal.KEPT:
+            else:
                 report.kept += 1
-            case _Removal.BUSY:
-                report.left += 1
+        except _SyncsAreReadingError:
+            report.left += 1
         if on_progress is not None:
             on_progress(done, len(garbage))
-    await collector.clear_leftovers()
+    # What cannot be cleared away now, the next clean-up does.
+    with suppress(_SyncsAreReadingError):
+        report.leftovers = await collector.clear_leftovers()
     return report
 
 
@@ -178,67 +183,84 @@ async def _all(pictures: AsyncIterator[StoredPicture]) -> list[StoredPicture]:
     return [picture async for picture in pictures]
 
 
-@dataclass(kw_only=True)
-class _Collector:
-    """Removes pictures one by one, each while no sync is reading."""
+@dataclass(frozen=True, kw_only=True)
+class _QuietMoments:
+    """Moments in which no sync reads, and none begins to."""
 
     engine: sa.Engine
-    store: PictureStore
-    cutoff: datetime
     clock: Clock
     waits_until: datetime
-    report: GarbageReport = field(default_factory=GarbageReport)
 
-    async def remove(self, content_hash: str) -> _Removal:
-        """Remove one picture."""
-        return await self._when_nobody_reads(lambda connection: self._remove_picture(connection, content_hash))
+    async def use(self, work: Callable[[sa.Connection], _Result]) -> _Result:
+        """Do something in one transaction in such a moment, waiting for it as long as there is time.
 
-    async def clear_leftovers(self) -> None:
-        """Clear away what killed writers left; where syncs read all the time, the next clean-up does it."""
-        await self._when_nobody_reads(lambda _: self._clear_leftovers())
+        Args:
+            work: Runs in a thread that may call back into the event loop.
 
-    async def _when_nobody_reads(self, remove: Callable[[sa.Connection], _Removal]) -> _Removal:
-        """Do something in a moment without running syncs, waiting for it as long as there is time."""
+        Raises:
+            _SyncsAreReadingError: when the time is over; nothing was done.
+        """
         while True:
-            ended = await anyio.to_thread.run_sync(self._unless_somebody_reads, remove)
-            if ended is not _Removal.BUSY or self.clock() >= self.waits_until:
-                return ended
+            try:
+                return await anyio.to_thread.run_sync(self._use_now, work)
+            except _SyncsAreReadingError:
+                if self.clock() >= self.waits_until:
+                    raise
             await anyio.sleep(_SECONDS_BETWEEN_LOOKS)
 
-    def _unless_somebody_reads(self, remove: Callable[[sa.Connection], _Removal]) -> _Removal:
-        """Do something in one transaction. Runs in a thread that may call back into the event loop."""
+    def _use_now(self, work: Callable[[sa.Connection], _Result]) -> _Result:
         try:
             with self.engine.begin() as connection:
                 upkeep_queries.keep_claims_out(connection)
                 if upkeep_queries.is_any_account_claimed(connection, now=self.clock()):
-                    return _Removal.BUSY
-                return remove(connection)
-        except _TouchedError:
-            return _Removal.KEPT
+                    raise _SyncsAreReadingError
+                return work(connection)
         except sa.exc.OperationalError as error:
             if upkeep_queries.is_in_each_others_way(error):
-                return _Removal.BUSY
+                raise _SyncsAreReadingError from None
             raise
 
-    def _remove_picture(self, connection: sa.Connection, content_hash: str) -> _Removal:
+
+@dataclass(frozen=True, kw_only=True)
+class _Collector:
+    """Removes one thing at a time, each in a moment in which no sync reads."""
+
+    store: PictureStore
+    cutoff: datetime
+    moments: _QuietMoments
+
+    async def remove(self, content_hash: str) -> bool:
+        """Remove one picture, row and objects in one transaction; false when it came into use again."""
+        try:
+            return await self.moments.use(lambda connection: self._remove(connection, content_hash))
+        except _TouchedError:
+            return False
+
+    async def clear_leftovers(self) -> int:
+        """Clear away what killed writers left; returns how many there were."""
+        old = min(self.cutoff, self.moments.clock() - UNFINISHED_IS_OLD_AFTER)
+        clear = partial(self.store.delete_leftovers, older_than=old)
+        return await self.moments.use(lambda _: anyio.from_thread.run(clear))
+
+    def _remove(self, connection: sa.Connection, content_hash: str) -> bool:
         if not upkeep_queries.delete_unreferenced_picture(connection, content_hash, created_before=self.cutoff):
-            return _Removal.KEPT
+            return False
         anyio.from_thread.run(self._delete_objects, content_hash)
-        return _Removal.REMOVED
+        return True
 
     async def _delete_objects(self, content_hash: str) -> None:
         is_deleted = await self.store.delete_unless_touched(content_hash, since=self.cutoff)
         if not is_deleted and await self.store.find(content_hash) is not None:
             raise _TouchedError
 
-    def _clear_leftovers(self) -> _Removal:
-        old = min(self.cutoff, self.clock() - UNFINISHED_IS_OLD_AFTER)
-        self.report.leftovers = anyio.from_thread.run(partial(self.store.delete_leftovers, older_than=old))
-        return _Removal.REMOVED
-
 
 async def verify_store(
-    engine: sa.Engine, store: PictureStore, *, clock: Clock, on_progress: Progress | None = None
+    engine: sa.Engine,
+    store: PictureStore,
+    *,
+    clock: Clock,
+    longest_wait: timedelta = LONGEST_WAIT_FOR_SYNCS,
+    on_progress: Progress | None = None,
 ) -> VerificationReport:
     """Read every stored picture again, note the damage, and have damaged pictures fetched again by the next sync.
 
@@ -250,6 +272,8 @@ async def verify_store(
         engine: The database.
         store: Where the pictures are.
         clock: The time.
+        longest_wait: For how long running syncs are waited for before damage is noted: a run that read an account
+            before writes afterwards what it knew, and the read that is owed would be forgotten.
         on_progress: Called after each few pictures.
 
     Raises:
@@ -270,7 +294,12 @@ async def verify_store(
     by_hash: dict[str, list[Damage]] = {}
     for damage in await verify_pictures(store, hashes, on_progress=note):
         by_hash.setdefault(damage.content_hash, []).append(damage)
-    noted = await anyio.to_thread.run_sync(lambda: _note_damage(engine, checked=hashes, damaged=by_hash, now=started))
+    note_damage = partial(_note_damage, checked=hashes, damaged=by_hash, now=started)
+    waits_until = clock() + longest_wait if by_hash else clock()
+    try:
+        noted = await _QuietMoments(engine=engine, clock=clock, waits_until=waits_until).use(note_damage)
+    except _SyncsAreReadingError:
+        noted = await anyio.to_thread.run_sync(_in_transaction, engine, note_damage)
     damaged = [
         DamagedPicture(
             content_hash=content_hash,
@@ -300,18 +329,24 @@ class _Noted:
     recovered: int
 
 
-def _note_damage(engine: sa.Engine, *, checked: Sequence[str], damaged: Collection[str], now: datetime) -> _Noted:
-    accounts: dict[str, int] = {}
+def _in_transaction(engine: sa.Engine, work: Callable[[sa.Connection], _Result]) -> _Result:
     with engine.begin() as connection:
-        recovered = sorted(upkeep_queries.damaged_hashes(connection) & set(checked) - set(damaged))
-        for batch in batches(sorted(damaged), size=_ROWS_PER_STATEMENT):
-            upkeep_queries.mark_damaged(connection, batch, stored_before=now, now=now)
-            accounts |= upkeep_queries.accounts_with_pictures(connection, batch)
-        for batch in batches(recovered, size=_ROWS_PER_STATEMENT):
-            upkeep_queries.mark_sound(connection, batch)
-        return _Noted(
-            marked=upkeep_queries.damaged_hashes(connection),
-            recorded=set(upkeep_queries.recorded_pictures(connection)),
-            accounts=accounts,
-            recovered=len(recovered),
-        )
+        return work(connection)
+
+
+def _note_damage(
+    connection: sa.Connection, *, checked: Sequence[str], damaged: Collection[str], now: datetime
+) -> _Noted:
+    accounts: dict[str, int] = {}
+    recovered = sorted(upkeep_queries.damaged_hashes(connection) & set(checked) - set(damaged))
+    for batch in batches(sorted(damaged), size=_ROWS_PER_STATEMENT):
+        upkeep_queries.mark_damaged(connection, batch, stored_before=now, now=now)
+        accounts |= upkeep_queries.accounts_with_pictures(connection, batch)
+    for batch in batches(recovered, size=_ROWS_PER_STATEMENT):
+        upkeep_queries.mark_sound(connection, batch)
+    return _Noted(
+        marked=upkeep_queries.damaged_hashes(connection),
+        recorded=set(upkeep_queries.recorded_pictures(connection)),
+        accounts=accounts,
+        recovered=len(recovered),
+    )

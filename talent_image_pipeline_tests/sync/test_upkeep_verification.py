@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 
 import anyio
 import pytest
@@ -18,9 +20,10 @@ from talent_image_pipeline.database import account_queries, candidate_queries, h
 from talent_image_pipeline.database.records import LedgerRecord, PictureRecord
 from talent_image_pipeline.database.tables import social_account_connection
 from talent_image_pipeline.pictures.store import PictureStore
-from talent_image_pipeline.platforms.contract import Outcome
+from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.platforms.instagram import API_VERSION, INSTAGRAM
 from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.sync.consequences import ledger_after
 from talent_image_pipeline.sync.reading import ReadingLimits
 from talent_image_pipeline.sync.report import PlatformReport
 from talent_image_pipeline.sync.selection import reading_rules
@@ -265,3 +268,44 @@ def test_a_disconnected_account_with_a_damaged_picture_is_fetched_again_when_it_
 
     assert damaged.accounts == 0
     assert ledger_of(engine).content_id is None
+
+
+def test_a_run_that_is_reading_while_damage_is_noted_does_not_make_it_forgotten(
+    engine: sa.Engine, store: PictureStore, directory: Path, picture: PictureRecord
+) -> None:
+    spoil(directory, picture)
+    now = utc_now()
+    with engine.begin() as connection:
+        (account,) = account_queries.load_accounts(connection, ["ada-instagram"])
+        until = now + timedelta(days=1)
+        assert ledger_queries.claim_accounts(connection, [account], run_id="run-2", until=until, now=now)
+    reports: list[VerificationReport] = []
+    verification = Thread(target=lambda: reports.append(verify(engine, store)))
+    verification.start()
+    verification.join(1.0)
+
+    # What the run knows of the account is from before the damage was found.
+    unchanged = Reading(outcome=Outcome.UNCHANGED, explanation="The picture is the one that we own.")
+    row = ledger_after(account, unchanged, picture=None, now=now, chance=random.Random(1))
+    with engine.begin() as connection:
+        assert ledger_queries.write_readings(connection, [row], new_pictures=[], run_id="run-2", now=now)
+    verification.join()
+
+    assert len(reports[0].damaged) == 1
+    assert ledger_of(engine).content_id is None
+    assert changed_accounts(engine) == ["ada-instagram"]
+
+
+def test_damage_is_noted_in_the_end_even_if_syncs_read_all_the_time(
+    engine: sa.Engine, store: PictureStore, directory: Path, picture: PictureRecord
+) -> None:
+    spoil(directory, picture)
+    with engine.begin() as connection:
+        accounts = account_queries.load_accounts(connection, ["ada-instagram"])
+        until = utc_now() + timedelta(days=1)
+        assert ledger_queries.claim_accounts(connection, accounts, run_id="run-2", until=until, now=utc_now())
+
+    verify_now = partial(verify_store, engine, store, clock=utc_now, longest_wait=timedelta(0))
+
+    assert len(anyio.run(verify_now).damaged) == 1
+    assert is_marked(engine, picture)
