@@ -31,14 +31,24 @@ _LEDGER_PREFIX = "ledger_"
 
 
 def is_on(platforms: Collection[str]) -> sa.ColumnElement[bool]:
-    """Accounts of these platforms, whatever case the app stored them in."""
-    return account_platform.in_(sorted(platforms))
+    """Accounts of these platforms, whatever case the app stored them in.
+
+    PostgreSQL knows how frequent a column's values are, and nothing of what a function makes of them: from the usual
+    spellings it sees that this holds for nearly every account, and joins by hash instead of row by row.
+    """
+    spellings = {spelling for name in platforms for spelling in (name, name.upper(), name.capitalize())}
+    return sa.or_(account.c.platform.in_(sorted(spellings)), account_platform.in_(sorted(platforms)))
 
 
 def counts(*, verified_only: bool) -> sa.ColumnElement[bool]:
     """Accounts that may give their talent a picture: connected, and with their own token where only those count."""
     connected = account.c.connected.is_(sa.true())
-    return sa.and_(connected, account.c.accessToken.is_not(None)) if verified_only else connected
+    return sa.and_(connected, _has_token()) if verified_only else connected
+
+
+def _has_token() -> sa.ColumnElement[bool]:
+    """Accounts with a token of their own; a blank one, which :func:`_secret` does not see either, is none."""
+    return sa.func.coalesce(sa.func.trim(account.c.accessToken), "") != ""
 
 
 def is_changed(*, verified_only: bool) -> sa.ColumnElement[bool]:
@@ -52,7 +62,7 @@ def is_changed(*, verified_only: bool) -> sa.ColumnElement[bool]:
         ledger.c.fingerprint.is_distinct_from(fingerprint_now),
     )
     if verified_only:
-        seen = sa.or_(seen, account.c.connected.is_(sa.true()) & account.c.accessToken.is_(None))
+        seen = sa.or_(seen, account.c.connected.is_(sa.true()) & ~_has_token())
     return sa.case((ledger.c.account_id.is_(None), counts(verified_only=verified_only)), else_=seen)
 
 
@@ -67,6 +77,15 @@ def is_readable(*, verified_only: bool, waiting_outcomes: Collection[str], now: 
             ledger.c.next_read_at <= now,
             ledger.c.fingerprint.is_distinct_from(fingerprint_now),
         ),
+    )
+
+
+def is_due_again(*, verified_only: bool, repeated_outcomes: Collection[str], now: datetime) -> sa.ColumnElement[bool]:
+    """Accounts that count, whose last read failed in a way that passes, and whose wait after it is over."""
+    return sa.and_(
+        counts(verified_only=verified_only),
+        ledger.c.outcome.in_(sorted(repeated_outcomes)),
+        ledger.c.next_read_at <= now,
     )
 
 
@@ -156,4 +175,4 @@ def _ledger_record(row: sa.RowMapping) -> LedgerRecord | None:
 
 
 def _secret(value: str | None) -> SecretStr | None:
-    return SecretStr(value) if value else None
+    return SecretStr(value) if value and value.strip(" ") else None

@@ -7,16 +7,15 @@ What does not: the rule by which a talent is due (``sync/due.py``), which these 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from talent_image_pipeline.database.account_queries import (
     account,
     accounts_with_ledger,
-    counts,
     fingerprint_now,
     is_changed,
+    is_due_again,
     is_on,
     is_readable,
     ledger,
@@ -26,10 +25,18 @@ from talent_image_pipeline.database.tables import candidate_talents, talent
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingRules:
-    """What decides whether an account may be read: the settings and the outcomes that wait out a backoff."""
+    """What decides whether an account may be read.
+
+    Attributes:
+        platforms: Those that we know.
+        waiting_outcomes: After these, an account is not read before its wait is over, whoever is due.
+        repeated_outcomes: After these, it is read again as soon as its wait is over.
+        verified_only: Whether only accounts connected with their own token count.
+    """
 
     platforms: tuple[str, ...]
     waiting_outcomes: tuple[str, ...]
+    repeated_outcomes: tuple[str, ...]
     verified_only: bool
 
 
@@ -41,6 +48,7 @@ class TalentFinding:
     last_sync_at: datetime | None
     is_readable: bool
     is_changed: bool
+    is_due_again: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +92,20 @@ def find_talents(
     """
     accounts = _accounts_by_talent(rules, now=now, talent_ids=talent_ids)
     readable = sa.func.coalesce(accounts.c.is_readable, 0) == 1
-    changed = sa.func.coalesce(accounts.c.is_changed, 0) == 1
+    changed = sa.or_(
+        sa.func.coalesce(accounts.c.is_changed, 0) == 1,
+        talent.c.id.in_(_talents_with_deleted_accounts(talent_ids)),
+    )
+    due_again = sa.func.coalesce(accounts.c.is_due_again, 0) == 1
     last_sync = talent.c.lastProfileImageSyncAt
     statement = (
-        sa.select(talent.c.id, last_sync, readable.label("is_readable"), changed.label("is_changed"))
+        sa.select(
+            talent.c.id,
+            last_sync,
+            readable.label("is_readable"),
+            changed.label("is_changed"),
+            due_again.label("is_due_again"),
+        )
         .select_from(talent.outerjoin(accounts, accounts.c.talent_id == talent.c.id))
         .where(talent.c.profileImageSource != "manual")
         .order_by(last_sync.asc().nulls_first(), talent.c.id)
@@ -97,30 +115,33 @@ def find_talents(
         statement = statement.where(talent.c.id.in_(list(talent_ids)))
     if not everyone_named:
         is_stale = sa.or_(last_sync.is_(None), last_sync <= synced_before)
-        statement = statement.where(sa.or_(readable & is_stale, changed))
+        statement = statement.where(sa.or_(readable & is_stale, changed, due_again))
     return [
-        TalentFinding(talent_id=row[0], last_sync_at=row[1], is_readable=bool(row[2]), is_changed=bool(row[3]))
-        for row in connection.execute(statement)
+        TalentFinding(
+            talent_id=talent_id,
+            last_sync_at=last_sync_at,
+            is_readable=is_readable,
+            is_changed=is_changed,
+            is_due_again=is_due_again,
+        )
+        for talent_id, last_sync_at, is_readable, is_changed, is_due_again in connection.execute(statement)
     ]
 
 
 def find_changed_accounts(
     connection: sa.Connection, *, rules: ReadingRules, now: datetime, limit: int
 ) -> list[AccountFinding]:
-    """Find accounts that changed, were deleted, or whose backoff after a failed read has passed.
+    """Find accounts that changed, were deleted, or whose wait after a failed read is over, in that order of urgency.
 
     Accounts that a run holds a claim on are left out until the claim ends, and so are those of talents with a manual
     picture.
     """
     unclaimed = sa.or_(ledger.c.claimed_until.is_(None), ledger.c.claimed_until <= now)
     changed = is_changed(verified_only=rules.verified_only)
-    retry = sa.and_(
-        counts(verified_only=rules.verified_only),
-        ledger.c.outcome.in_([*rules.waiting_outcomes, "misconfigured"]),
-        ledger.c.next_read_at <= now,
-    )
+    retry = is_due_again(verified_only=rules.verified_only, repeated_outcomes=rules.repeated_outcomes, now=now)
+    is_retry = sa.case((changed, 0), else_=1)
     standing = (
-        sa.select(account.c.id, account.c.creatorId, fingerprint_now, sa.case((changed, 0), else_=1))
+        sa.select(account.c.id, account.c.creatorId, fingerprint_now, is_retry)
         .select_from(accounts_with_ledger.join(talent, talent.c.id == account.c.creatorId))
         .where(
             is_on(rules.platforms),
@@ -128,6 +149,8 @@ def find_changed_accounts(
             sa.or_(changed, retry),
             unclaimed,
         )
+        # After an outage many accounts are to be read again: they must not crowd out a person who waits.
+        .order_by(is_retry, ledger.c.read_at.asc().nulls_first(), account.c.id)
         .limit(limit)
     )
     deleted = (
@@ -207,33 +230,31 @@ def forget_batches_before(connection: sa.Connection, moment: datetime) -> int:
 
 
 def _accounts_by_talent(rules: ReadingRules, *, now: datetime, talent_ids: Sequence[str]) -> sa.Subquery:
-    """For each talent with accounts: whether one is readable and whether one changed, as 1 or 0."""
+    """For each talent with accounts: whether one is readable, changed, and due again after a failure, as 1 or 0."""
     changed = is_changed(verified_only=rules.verified_only)
     readable = is_readable(verified_only=rules.verified_only, waiting_outcomes=rules.waiting_outcomes, now=now)
-    standing: sa.Select[Any] = (
+    due_again = is_due_again(verified_only=rules.verified_only, repeated_outcomes=rules.repeated_outcomes, now=now)
+    statement = (
         sa.select(
             account.c.creatorId.label("talent_id"),
-            sa.case((readable, 1), else_=0).label("is_readable"),
-            sa.case((changed, 1), else_=0).label("is_changed"),
+            sa.func.max(sa.case((readable, 1), else_=0)).label("is_readable"),
+            sa.func.max(sa.case((changed, 1), else_=0)).label("is_changed"),
+            sa.func.max(sa.case((due_again, 1), else_=0)).label("is_due_again"),
         )
         .select_from(accounts_with_ledger)
         .where(is_on(rules.platforms))
+        .group_by(account.c.creatorId)
     )
-    deleted: sa.Select[Any] = (
-        sa.select(ledger.c.talent_id, sa.literal(0), sa.literal(1))
+    if talent_ids:
+        statement = statement.where(account.c.creatorId.in_(list(talent_ids)))
+    return statement.subquery()
+
+
+def _talents_with_deleted_accounts(talent_ids: Sequence[str]) -> sa.Select[tuple[str]]:
+    """Talents of accounts that the ledger still knows and the app has deleted."""
+    statement = (
+        sa.select(ledger.c.talent_id)
         .select_from(ledger.outerjoin(account, account.c.id == ledger.c.account_id))
         .where(account.c.id.is_(None))
     )
-    if talent_ids:
-        standing = standing.where(account.c.creatorId.in_(list(talent_ids)))
-        deleted = deleted.where(ledger.c.talent_id.in_(list(talent_ids)))
-    rows = sa.union_all(standing, deleted).subquery()
-    return (
-        sa.select(
-            rows.c.talent_id,
-            sa.func.max(rows.c.is_readable).label("is_readable"),
-            sa.func.max(rows.c.is_changed).label("is_changed"),
-        )
-        .group_by(rows.c.talent_id)
-        .subquery()
-    )
+    return statement.where(ledger.c.talent_id.in_(list(talent_ids))) if talent_ids else statement

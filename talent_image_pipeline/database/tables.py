@@ -91,7 +91,9 @@ candidate_talents = sa.Table(
     metadata,
     sa.Column("run_id", sa.Text, primary_key=True, comment="The Dagster run that chose the talent."),
     sa.Column("talent_id", sa.Text, primary_key=True, comment="The app's id of the talent."),
-    sa.Column("reason", sa.Text, nullable=False, comment="never_synced, stale, account_changed or asked_for."),
+    sa.Column(
+        "reason", sa.Text, nullable=False, comment="never_synced, stale, account_changed, wait_is_over or asked_for."
+    ),
     sa.Column("chosen_at", UtcTimestamp, nullable=False, comment="When the talent was chosen, UTC."),
     sa.Index("candidate_talents_chosen_at_idx", "chosen_at"),
     comment="Who is due in which run, and why: the hand-off between the assets of a run.",

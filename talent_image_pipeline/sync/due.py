@@ -18,6 +18,9 @@ _Item = TypeVar("_Item")
 #: Outcomes after which an account waits out a backoff, whoever is due.
 WAITING_OUTCOMES = frozenset({Outcome.UNAVAILABLE, Outcome.RATE_LIMITED})
 
+#: Outcomes after which an account is read again as soon as its wait is over, however lately its talent was synced.
+REPEATED_OUTCOMES = WAITING_OUTCOMES | {Outcome.MISCONFIGURED}
+
 #: Outcomes after which a read is simply repeated with the talent's next sync.
 SETTLED_OUTCOMES = frozenset({Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.REFUSED})
 
@@ -28,6 +31,7 @@ class Reason(StrEnum):
     NEVER_SYNCED = "never_synced"
     STALE = "stale"
     ACCOUNT_CHANGED = "account_changed"
+    WAIT_IS_OVER = "wait_is_over"
     ASKED_FOR = "asked_for"
 
 
@@ -44,6 +48,7 @@ def reason_for(
     last_sync_at: datetime | None,
     is_readable: bool,
     is_changed: bool,
+    is_due_again: bool = False,
     is_forced: bool,
     now: datetime,
     minimum_age: timedelta,
@@ -54,6 +59,7 @@ def reason_for(
         last_sync_at: The talent's stamp.
         is_readable: Whether an account is connected that does not wait out a backoff.
         is_changed: Whether an account changed since it was last seen.
+        is_due_again: Whether the wait after an account's failed read is over.
         is_forced: Whether the run reads its talents whether or not they are due.
         now: The time of the decision.
         minimum_age: How old the stamp must be.
@@ -64,7 +70,9 @@ def reason_for(
         return Reason.NEVER_SYNCED
     if is_readable and last_sync_at is not None and last_sync_at <= now - minimum_age:
         return Reason.STALE
-    return Reason.ACCOUNT_CHANGED if is_changed else None
+    if is_changed:
+        return Reason.ACCOUNT_CHANGED
+    return Reason.WAIT_IS_OVER if is_due_again else None
 
 
 def is_changed(account: AccountRecord) -> bool:

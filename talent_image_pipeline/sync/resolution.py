@@ -6,15 +6,19 @@ What does not: reading the networks (``reading.py``) and writing the choice down
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from talent_image_pipeline.database.records import AccountRecord, PinRecord, TalentRecord, VersionRecord
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sync.consequences import is_same_account
-from talent_image_pipeline.sync.due import WAITING_OUTCOMES, Reason
+from talent_image_pipeline.sync.due import SETTLED_OUTCOMES, WAITING_OUTCOMES, Reason
 
 INITIALS = "initials"
 MANUAL = "manual"
+
+_ABOUT_SINGLE_ACCOUNTS = frozenset({Reason.ACCOUNT_CHANGED, Reason.WAIT_IS_OVER})
+#: An account may become due while a run is on its way; that run need not have read it.
+_LONGEST_RUN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +93,31 @@ def owned_hash(account: AccountRecord) -> str | None:
 def stamp_after(state: TalentState, *, reason: Reason, now: datetime, verified_only: bool = False) -> datetime | None:
     """Return the talent's new ``lastProfileImageSyncAt``, or none when it stays.
 
-    It stays while every account's read ended ``unavailable`` or ``rate_limited`` or is still owed, and it never moves
-    back. A run that only carries on what an earlier run read stamps the time of that read.
+    It stays while every account's read ended ``unavailable`` or ``rate_limited``, while another run reads one of them,
+    and when the run did not get to one; and it never moves back. A run about a single account stamps the time of the
+    oldest read: the talent's other accounts are due as before.
     """
     usable = [account for account in state.accounts if counts(account, verified_only=verified_only)]
-    ended = [account for account in usable if _has_ended(account)]
+    ended = [account.ledger for account in usable if account.ledger is not None and _has_ended(account)]
     if state.talent.image_source == MANUAL or (usable and not ended):
         return None
-    if reason is not Reason.ACCOUNT_CHANGED:
-        return now
-    read_times = [account.ledger.read_at for account in ended if account.ledger and account.ledger.read_at]
-    latest = max(read_times, default=None)
+    if reason not in _ABOUT_SINGLE_ACCOUNTS:
+        return None if any(_is_still_owed(account, now=now) for account in usable) else now
+    repeated = [ledger for ledger in ended if ledger.outcome in SETTLED_OUTCOMES]
+    oldest = min((ledger.read_at for ledger in repeated or ended if ledger.read_at is not None), default=None)
     last = state.talent.last_sync_at
-    return latest if latest is not None and (last is None or latest > last) else None
+    return oldest if oldest is not None and (last is None or oldest > last) else None
+
+
+def _is_still_owed(account: AccountRecord, *, now: datetime) -> bool:
+    """Whether a run about the whole talent ends without the account's read: another one has it, or it came too late."""
+    ledger = account.ledger
+    if ledger is None:
+        return False
+    if ledger.claimed_until is not None and ledger.claimed_until > now:
+        return True
+    is_overdue = ledger.next_read_at is not None and ledger.next_read_at <= now - _LONGEST_RUN
+    return is_overdue and _has_ended(account) and ledger.outcome in SETTLED_OUTCOMES
 
 
 def _has_ended(account: AccountRecord) -> bool:

@@ -15,7 +15,14 @@ from talent_image_pipeline.database import candidate_queries, history_queries
 from talent_image_pipeline.database.candidate_queries import CandidateRow, ReadingRules
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.sync.due import WAITING_OUTCOMES, Candidate, Reason, batches, reason_for
+from talent_image_pipeline.sync.due import (
+    REPEATED_OUTCOMES,
+    WAITING_OUTCOMES,
+    Candidate,
+    Reason,
+    batches,
+    reason_for,
+)
 from talent_image_pipeline.sync.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
 
 #: How long a run's hand-off rows are kept: long enough to ask why a talent was in last week's run.
@@ -40,6 +47,7 @@ def reading_rules(*, verified_only: bool) -> ReadingRules:
     return ReadingRules(
         platforms=tuple(platform.name for platform in PLATFORMS),
         waiting_outcomes=tuple(sorted(WAITING_OUTCOMES)),
+        repeated_outcomes=tuple(sorted(REPEATED_OUTCOMES)),
         verified_only=verified_only,
     )
 
@@ -87,11 +95,12 @@ def plan_daily_batches(engine: sa.Engine, *, now: datetime, verified_only: bool)
 def _find_candidates(
     connection: sa.Connection, *, scope: SyncScope, now: datetime, verified_only: bool
 ) -> list[Candidate]:
+    minimum_age = scope.minimum_age
     findings = candidate_queries.find_talents(
         connection,
         rules=reading_rules(verified_only=verified_only),
         now=now,
-        synced_before=now - scope.minimum_age,
+        synced_before=now - minimum_age,
         talent_ids=scope.talent_ids,
         everyone_named=scope.force,
         limit=scope.limit,
@@ -102,9 +111,10 @@ def _find_candidates(
             last_sync_at=finding.last_sync_at,
             is_readable=finding.is_readable,
             is_changed=finding.is_changed,
+            is_due_again=finding.is_due_again,
             is_forced=scope.force,
             now=now,
-            minimum_age=scope.minimum_age,
+            minimum_age=minimum_age,
         )
         if reason is not None:
             candidates.append(Candidate(talent_id=finding.talent_id, reason=reason))

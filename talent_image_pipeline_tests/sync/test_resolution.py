@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talent_image_pipeline.database.records import AccountRecord, PinRecord
+from talent_image_pipeline.database.records import AccountRecord, LedgerRecord, PinRecord
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sync.due import Reason
 from talent_image_pipeline.sync.resolution import TalentState, resolve, stamp_after
@@ -165,8 +166,37 @@ def test_the_stamp_stays_while_no_read_came_to_an_end(outcome: str) -> None:
 
 def test_the_stamp_moves_when_one_of_several_reads_came_to_an_end() -> None:
     down = make_account(account_id="1", ledger=make_ledger(account_id="1", outcome="unavailable"))
-    read = make_account(account_id="2", ledger=make_ledger(account_id="2", outcome="no_picture"))
+    read = make_account(account_id="2", ledger=just_read(account_id="2", outcome="no_picture"))
     assert stamp_after(state_of(down, read), reason=Reason.STALE, now=NOW) == NOW
+
+
+def just_read(**changes: Any) -> LedgerRecord:
+    return make_ledger(**{"read_at": NOW, "next_read_at": NOW + timedelta(hours=20)} | changes)
+
+
+def test_the_stamp_stays_while_another_run_reads_an_account() -> None:
+    done = make_account(account_id="1", ledger=just_read(account_id="1"))
+    elsewhere = make_ledger(account_id="2", claimed_by="other", claimed_until=NOW + timedelta(seconds=60))
+    state = state_of(done, make_account(account_id="2", ledger=elsewhere))
+    assert stamp_after(state, reason=Reason.STALE, now=NOW) is None
+    assert stamp_after(state, reason=Reason.ASKED_FOR, now=NOW) is None
+
+
+def test_the_stamp_stays_when_the_run_did_not_get_to_an_account() -> None:
+    done = make_account(account_id="1", ledger=just_read(account_id="1"))
+    left = make_account(account_id="2", ledger=make_ledger(account_id="2"))
+    assert stamp_after(state_of(done, left), reason=Reason.STALE, now=NOW) is None
+
+
+@pytest.mark.parametrize("reason", [Reason.ACCOUNT_CHANGED, Reason.WAIT_IS_OVER])
+def test_a_run_about_one_account_leaves_the_others_due_as_before(reason: Reason) -> None:
+    yesterday = NOW - timedelta(hours=19)
+    other = make_account(account_id="1", ledger=make_ledger(account_id="1", read_at=yesterday))
+    dead = make_account(account_id="2", ledger=make_ledger(outcome="needs_reconnect", read_at=NOW - timedelta(days=9)))
+    changed = make_account(account_id="3", ledger=just_read(account_id="3"))
+    state = state_of(other, dead, changed, talent=make_talent(last_sync_at=yesterday))
+    assert stamp_after(state, reason=reason, now=NOW) is None
+    assert stamp_after(state_of(dead, changed), reason=reason, now=NOW) == NOW
 
 
 def test_resolving_a_disconnect_does_not_make_the_talent_look_freshly_read() -> None:
