@@ -93,7 +93,7 @@ def encode_renditions(square: Pixels) -> Mapping[int, bytes]:
     encoded: dict[int, bytes] = {}
     image = Image.fromarray(np.ascontiguousarray(square))
     for side in reversed(sides):
-        image = image.resize((side, side), Image.Resampling.LANCZOS) if image.width != side else image
+        image = image.resize((side, side), Image.Resampling.HAMMING) if image.width != side else image
         encoded[side] = _encoded(_sharpened(image) if side == _SHARPENED_SIZE else image)
     stand_in = encoded[sides[-1]]
     return {size: encoded.get(size, stand_in) for size in RENDITION_SIZES}
