@@ -93,10 +93,17 @@ def encode_renditions(square: Pixels) -> Mapping[int, bytes]:
     encoded: dict[int, bytes] = {}
     image = Image.fromarray(np.ascontiguousarray(square))
     for side in reversed(sides):
-        image = image.resize((side, side), Image.Resampling.HAMMING) if image.width != side else image
+        image = _scaled_to(image, side)
         encoded[side] = _encoded(_sharpened(image) if side == _SHARPENED_SIZE else image)
     stand_in = encoded[sides[-1]]
     return {size: encoded.get(size, stand_in) for size in RENDITION_SIZES}
+
+
+def _scaled_to(image: Image.Image, side: int) -> Image.Image:
+    if image.width == side:
+        return image
+    # The mean of four pixels is as sharp as the wide filter here and costs a twentieth of it.
+    return image.reduce(2) if image.width == 2 * side else image.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def _rendition_sides(side: int) -> list[int]:
