@@ -15,8 +15,9 @@ PUT      ``/control/accounts/{network}/{handle}``  ``{"situation": "silhouette"}
 POST     ``/control/accounts``                     ``{"network": ..., "handle": ...}`` adds one and answers with
                                                    its tokens; ``{"network": ..., "count": 20000}`` adds many
 PUT      ``/control/platforms/{platform}``         ``{"situation": ..., "api_latency_ms": 200,
-                                                   "image_latency_ms": 50, "limit": 600}``; ``limit`` null
-                                                   lifts the limit
+                                                   "image_latency_ms": 50, "limit": 600,
+                                                   "usage_percent": 95}``; ``limit`` null lifts the limit,
+                                                   ``usage_percent`` null reports the real usage
 PUT      ``/control/rules``                        which of several observed behaviours is taken
 GET      ``/control/calls``                        the requests that came, by endpoint and handle
 DELETE   ``/control/calls``                        forget them
@@ -119,14 +120,17 @@ class _Control:
 
     async def change_platform(self, request: Request) -> Response:
         latencies = {"api_latency_ms", "image_latency_ms"}
-        body = await _body(request, {"situation", "seconds", "redirect_to", "limit", *latencies})
+        body = await _body(request, {"situation", "seconds", "redirect_to", "limit", "usage_percent", *latencies})
         platform = _choice(Platform, request.path_params["platform"], "platform")
         state = self._world.platforms[platform]
         trouble = _trouble(body, state.trouble)
         limit = None if body.get("limit") is None else _whole_number(body["limit"], "limit", most=10**9)
+        percent = body.get("usage_percent")
+        percent = None if percent is None else _whole_number(percent, "usage_percent", most=1_000)
         seconds = {name: _number(body[name], name) / 1_000 for name in latencies & body.keys()}
         state.trouble = trouble
         state.limit = limit if "limit" in body else state.limit
+        state.usage_percent = percent if "usage_percent" in body else state.usage_percent
         state.api_latency = seconds.get("api_latency_ms", state.api_latency)
         state.image_latency = seconds.get("image_latency_ms", state.image_latency)
         return JSONResponse(_platform(self._world, platform))
@@ -255,4 +259,5 @@ def _platform(world: World, platform: Platform) -> dict[str, Any]:
         "api_latency_ms": state.api_latency * 1_000,
         "image_latency_ms": state.image_latency * 1_000,
         "limit": state.limit,
+        "usage_percent": state.usage_percent,
     }

@@ -167,7 +167,8 @@ async def instagram_api(world: World, request: Request) -> Response:
     except GraphRefusedError as refusal:
         return refusal.answer.response()
     body: Any = {"data": [user]} if world.rules.instagram_wraps_in_data else user
-    return JSONResponse(body, headers=_business_usage(owner, percent=1))
+    percent = world.platforms[Platform.INSTAGRAM].usage_percent
+    return JSONResponse(body, headers=_business_usage(owner, percent=1 if percent is None else percent))
 
 
 async def _refresh(world: World, query: Mapping[str, str]) -> Response:
@@ -298,10 +299,10 @@ class _NodeReader:
 
     def usage_headers(self) -> dict[str, str]:
         """Return what the app has used of its hour, in per cent."""
-        limit = self._world.platforms[Platform.FACEBOOK].limit
-        percent = 0 if limit is None else self._count * 100 // limit
-        if self._world.platforms[Platform.FACEBOOK].trouble.situation is Situation.RATE_LIMITED:
-            percent = 100
+        state = self._world.platforms[Platform.FACEBOOK]
+        percent = 0 if state.limit is None else self._count * 100 // state.limit
+        if state.usage_percent is not None:
+            percent = state.usage_percent
         return {"x-app-usage": json.dumps({"call_count": percent, "total_time": 3, "total_cputime": 2})}
 
     def batch_item(self, item: Mapping[str, Any], token: str) -> GraphAnswer | None:
@@ -362,6 +363,7 @@ class _NodeReader:
         if found:
             return self._discover(node_id, account, found["fields"], rest=_DISCOVERY.sub("", fields), trouble=trouble)
         if node_id in ("me", AGENCY_ACCOUNT_ID):
+            _fields(fields, known=_USER_FIELDS)
             return {"id": AGENCY_ACCOUNT_ID}
         if account is None or trouble.situation is Situation.DELETED:
             raise GraphRefusedError(_unsupported_get(node_id))

@@ -38,7 +38,6 @@ class SampleAccount:
         situation: What is the matter with it upstream.
         consented: How long ago the talent connected it; none when only its handle is known.
         is_connected: Whether the app still shows it as connected.
-        exists: Whether the network knows it.
         letter: The letter of the avatar that the network drew; none for a portrait.
     """
 
@@ -47,7 +46,6 @@ class SampleAccount:
     situation: Situation = Situation.OK
     consented: timedelta | None = None
     is_connected: bool = True
-    exists: bool = True
     letter: str | None = None
 
     @property
@@ -69,8 +67,10 @@ class SampleTalent:
     manual_picture: str | None = None
 
 
-def _instagram(handle: str, situation: Situation = Situation.OK, *, platform: str = "INSTAGRAM") -> SampleAccount:
-    return SampleAccount(platform=platform, handle=handle, situation=situation, consented=_CONNECTED)
+def _instagram(
+    handle: str, situation: Situation = Situation.OK, *, platform: str = "instagram", consented: timedelta = _CONNECTED
+) -> SampleAccount:
+    return SampleAccount(platform=platform, handle=handle, situation=situation, consented=consented)
 
 
 def _instagram_handle(handle: str, situation: Situation = Situation.OK) -> SampleAccount:
@@ -87,9 +87,9 @@ def _youtube(handle: str, situation: Situation = Situation.OK, *, letter: str | 
     return SampleAccount(platform="youtube", handle=handle, situation=situation, letter=letter)
 
 
-def _channel(handle: str, situation: Situation = Situation.OK, *, exists: bool = True) -> SampleAccount:
+def _channel(handle: str, situation: Situation = Situation.OK) -> SampleAccount:
     channel_id = account_id_of(Network.YOUTUBE, handle)
-    return SampleAccount(platform="youtube", handle=channel_id, situation=situation, exists=exists)
+    return SampleAccount(platform="youtube", handle=channel_id, situation=situation)
 
 
 SAMPLES: tuple[SampleTalent, ...] = (
@@ -97,13 +97,13 @@ SAMPLES: tuple[SampleTalent, ...] = (
         id="talent_ana_lima",
         name="Ana Lima",
         note="All three networks: Instagram comes first.",
-        accounts=(_instagram("ana.lima", platform="instagram"), _tiktok("analima"), _youtube("@AnaLima")),
+        accounts=(_instagram("ana.lima"), _tiktok("analima"), _youtube("@AnaLima")),
     ),
     SampleTalent(
         id="talent_jose_nunez",
         name="José Núñez",
-        note="Instagram alone; accented letters; the platform in capitals.",
-        accounts=(_instagram("jose.nunez"),),
+        note="Instagram alone, its platform in capitals; a token with ten days left is renewed; accented letters.",
+        accounts=(_instagram("jose.nunez", platform="INSTAGRAM", consented=timedelta(days=50)),),
     ),
     SampleTalent(
         id="talent_mei_chen",
@@ -282,7 +282,7 @@ def build_sample_world(state_file: Path | None = None) -> World:
 
 def _add(world: World, sample: SampleTalent, account: SampleAccount) -> None:
     network = account.network
-    if network is None or not account.exists:
+    if network is None:
         return
     handle = _upstream_handle(account)
     seed = SAMPLES.index(sample) * 3 + list(Network).index(network) + 1

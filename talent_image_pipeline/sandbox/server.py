@@ -7,13 +7,14 @@ What does not: what the platforms answer, and what the sandbox's world holds.
 """
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from talent_image_pipeline.sandbox.answers import error_page
 from talent_image_pipeline.sandbox.control import SANDBOX_NAME, control_routes
 from talent_image_pipeline.sandbox.graph_api import facebook_api, instagram_api
 from talent_image_pipeline.sandbox.image_hosts import instagram_picture, tiktok_picture, youtube_picture
@@ -128,19 +130,32 @@ def build_app(world: World) -> Starlette:
     return app
 
 
-def serve(*, host: str, port: int, state_file: Path | None = None) -> None:
+def serve(*, host: str, port: int, state_file: Path | None = None, until_stdin_ends: bool = False) -> None:
     """Serve the sample world until the process is told to stop.
 
     Args:
         host: The address to listen on.
         port: The port to listen on.
         state_file: Where rotated tokens are kept over restarts.
+        until_stdin_ends: Whether to stop when whoever started the process has gone.
 
     Raises:
         PortTakenError: when something listens there already.
     """
     with _listening_socket(host, port) as listener:
-        _server(build_sample_world(state_file)).run(sockets=[listener])
+        server = _server(build_sample_world(state_file))
+        if until_stdin_ends:
+            threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
+        # uvicorn raises the interrupt that ended it once more.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def _stop_at_end_of_input(server: uvicorn.Server) -> None:
+    # Not through sys.stdin: its lock would keep the interpreter from ending while this waits.
+    while os.read(0, 1024):
+        pass
+    server.should_exit = True
 
 
 @contextmanager
@@ -161,6 +176,8 @@ def running_sandbox(world: World | None = None, *, port: int = 0) -> Iterator[Ru
         thread.start()
         try:
             _wait_until(lambda: server.started or not thread.is_alive())
+            if not server.started:
+                raise RuntimeError("the sandbox ended before it answered")
             yield RunningSandbox(origin=f"http://{_LOOPBACK}:{listener.getsockname()[1]}", world=world)
         finally:
             server.should_exit = True
@@ -186,11 +203,19 @@ def sandbox_process(*, port: int = DEFAULT_PORT, state_file: Path | None = None)
         yield SandboxProcess(origin=origin, is_ours=False)
         return
     _listening_socket(_LOOPBACK, port).close()
-    command = [sys.executable, "-m", "talent_image_pipeline.sandbox.server", "--port", str(port)]
+    command = [sys.executable, "-m", "talent_image_pipeline.sandbox.server", "--port", str(port), "--until-stdin-ends"]
     if state_file is not None:
         command += ["--state-file", str(state_file)]
-    # It must not get the terminal's Ctrl-C: its owner stops it, last of all.
-    process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and module
+    # In a session of its own the terminal's Ctrl-C does not reach it: its owner stops it, last of all, and where the
+    # owner is killed, the end of the standard input does.
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command, stdin=subprocess.PIPE, start_new_session=True
+    ) as process:
+        yield from _answering(process, origin)
+
+
+def _answering(process: "subprocess.Popen[bytes]", origin: str) -> Iterator[SandboxProcess]:
+    """Give the sandbox of a process once it answers, and stop it."""
     try:
         _wait_until(lambda: is_sandbox(origin) or process.poll() is not None)
         if process.poll() is not None:
@@ -232,9 +257,11 @@ def _pictures(path: str, world: World, suffix: str, answer: Answerer) -> Route:
     async def endpoint(request: Request) -> Response:
         if not request.path_params.get("host", "").endswith(suffix):
             return PlainTextResponse("Not Found", status_code=404)
+        if request.method == "POST":
+            return error_page(400)
         return await answer(world, request)
 
-    return Route(path, endpoint, methods=["GET"])
+    return Route(path, endpoint, methods=["GET", "POST"])
 
 
 def _server(world: World) -> uvicorn.Server:
@@ -289,10 +316,11 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 @click.command()
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port to listen on, on 127.0.0.1.")
 @click.option("--state-file", type=click.Path(path_type=Path), help="Where rotated tokens are kept over restarts.")
-def main(*, port: int, state_file: Path | None) -> None:
+@click.option("--until-stdin-ends", is_flag=True, help="Stop when the standard input ends.")
+def main(*, port: int, state_file: Path | None, until_stdin_ends: bool) -> None:
     """Serve the three platforms and their image hosts on loopback."""
     try:
-        serve(host=_LOOPBACK, port=port, state_file=state_file)
+        serve(host=_LOOPBACK, port=port, state_file=state_file, until_stdin_ends=until_stdin_ends)
     except PortTakenError as error:
         raise click.ClickException(str(error)) from None
 

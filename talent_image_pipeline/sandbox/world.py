@@ -113,12 +113,14 @@ class PlatformState:
         api_latency: Seconds that each API call takes.
         image_latency: Seconds that each picture takes.
         limit: Calls in the platform's own window (Facebook's hour, TikTok's minute, YouTube's day); none: no limit.
+        usage_percent: What Meta's usage headers say whatever was used; none: what was used.
     """
 
     trouble: Trouble = NO_TROUBLE
     api_latency: float = 0.0
     image_latency: float = 0.0
     limit: int | None = None
+    usage_percent: int | None = None
 
 
 @dataclass(kw_only=True)

@@ -38,6 +38,12 @@ _PARTS = frozenset(
         "topicDetails",
     }
 )
+_OF_ONE_CHANNEL = frozenset(
+    situation
+    for situation in Situation
+    if situation in (Situation.OK, Situation.DELETED, Situation.NO_PICTURE, Situation.SILHOUETTE)
+    or situation.startswith("picture_")
+)
 _THUMBNAILS = {"default": 88, "medium": 240, "high": 800}
 _OVER_QUOTA = (
     'The request cannot be completed because you have exceeded your <a href="/youtube/v3/getting-started#quota">'
@@ -99,11 +105,11 @@ async def youtube_api(world: World, request: Request) -> Response:
 
 
 def _trouble(world: World, accounts: list[Account]) -> Trouble:
-    """Return what is the matter with the platform, or with the first of the channels that has a trouble."""
+    """Return what is the matter with the platform, or with the first channel whose trouble fails a whole request."""
     of_platform = world.trouble_of(Platform.YOUTUBE, None)
     if of_platform.situation is not Situation.OK:
         return of_platform
-    return next((one.trouble for one in accounts if one.trouble.situation is not Situation.OK), of_platform)
+    return next((one.trouble for one in accounts if one.trouble.situation not in _OF_ONE_CHANNEL), of_platform)
 
 
 def _ids(request: Request) -> list[str]:
