@@ -101,9 +101,10 @@ def batch_of(context: dg.AssetExecutionContext, database: DatabaseResource) -> s
     if _chooses_candidates(context):
         return context.run.run_id
     with read_only(database.engine).begin() as connection:
-        repeated = context.run.parent_run_id
-        if repeated is not None and candidate_queries.load_candidates(connection, repeated):
-            return repeated
+        # The run that is repeated may itself have repeated one, without choosing anew.
+        for repeated in (context.run.parent_run_id, context.run.root_run_id):
+            if repeated is not None and candidate_queries.load_candidates(connection, repeated):
+                return repeated
         newest = candidate_queries.newest_batch(connection)
     if newest is None:
         raise dg.Failure(

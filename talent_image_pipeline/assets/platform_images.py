@@ -51,10 +51,11 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
         platforms: PlatformsResource,
         scope: SyncScopeResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        batch = batch_of(context, database)
         with read_only(database.engine).begin() as connection:
             accounts = account_queries.load_batch_accounts(
                 connection,
-                run_id=batch_of(context, database),
+                run_id=batch,
                 platform=platform.name,
                 verified_only=database.settings.talent_image_verified_only,
             )

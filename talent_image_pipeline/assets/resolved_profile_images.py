@@ -44,8 +44,9 @@ def resolved_profile_images_asset() -> dg.AssetsDefinition:
     )
     def resolved_profile_images(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         started = time.perf_counter()
+        batch = batch_of(context, database)
         with read_only(database.engine).begin() as connection:
-            candidates = candidate_queries.load_candidates(connection, batch_of(context, database))
+            candidates = candidate_queries.load_candidates(connection, batch)
         rules = PublishingRules(
             public_url=database.settings.talent_image_public_url,
             verified_only=database.settings.talent_image_verified_only,

@@ -113,7 +113,8 @@ def load_accounts_of(
 ) -> list[AccountRecord]:
     """Return every account of these talents on platforms that we know, connected or not.
 
-    With ``lock``, on PostgreSQL, nobody else changes them until the transaction ends.
+    With ``lock``, on PostgreSQL, nobody else changes them until the transaction ends; where somebody is changing one
+    right now, the transaction fails and is to be begun anew (``transactions.py``).
     """
     statement = (
         _select_accounts()
@@ -121,15 +122,18 @@ def load_accounts_of(
         .order_by(account.c.creatorId, account.c.id)
     )
     if lock:
-        statement = statement.with_for_update(read=True, of=account)
+        statement = statement.with_for_update(read=True, nowait=True, of=account)
     return [_account_record(row) for row in connection.execute(statement).mappings()]
 
 
 def load_accounts(connection: sa.Connection, account_ids: Sequence[str], *, lock: bool = False) -> list[AccountRecord]:
-    """Return these accounts as they are now; those that the app has deleted are left out."""
+    """Return these accounts as they are now; those that the app has deleted are left out.
+
+    With ``lock``, as :func:`load_accounts_of`.
+    """
     statement = _select_accounts().where(account.c.id.in_(list(account_ids))).order_by(account.c.id)
     if lock:
-        statement = statement.with_for_update(read=True, of=account)
+        statement = statement.with_for_update(read=True, nowait=True, of=account)
     return [_account_record(row) for row in connection.execute(statement).mappings()]
 
 

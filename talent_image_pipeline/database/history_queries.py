@@ -39,7 +39,12 @@ class TalentColumns:
 
 
 def load_talents(connection: sa.Connection, talent_ids: Sequence[str], *, lock: bool = False) -> list[TalentRecord]:
-    """Return these talents by id; with ``lock``, on PostgreSQL, nobody else changes them until the transaction ends."""
+    """Return these talents by id.
+
+    With ``lock``, on PostgreSQL, nobody else changes them until the transaction ends, while the app may still connect
+    accounts to them; where somebody is changing one right now, the transaction fails and is to be begun anew
+    (``transactions.py``).
+    """
     statement = (
         sa.select(
             talent.c.id,
@@ -52,7 +57,7 @@ def load_talents(connection: sa.Connection, talent_ids: Sequence[str], *, lock: 
         .order_by(talent.c.id)
     )
     if lock:
-        statement = statement.with_for_update()
+        statement = statement.with_for_update(nowait=True, key_share=True)
     return [
         TalentRecord(talent_id=row[0], name=row[1], image_url=row[2], image_source=row[3], last_sync_at=row[4])
         for row in connection.execute(statement)
@@ -127,11 +132,17 @@ def write_talent_columns(connection: sa.Connection, rows: Sequence[TalentColumns
 def write_versions(
     connection: sa.Connection, new_versions: Sequence[NewVersion], *, run_id: str | None, now: datetime
 ) -> None:
-    """End the talents' current versions and begin new ones."""
+    """End the talents' current versions and begin new ones.
+
+    A version begins when the one before it ends, and none before its predecessor began, whatever the clocks of two
+    machines say and however long a transaction waited for its turn.
+    """
     if not new_versions:
         return
-    talent_ids = [version.talent_id for version in new_versions]
-    end_current_versions(connection, talent_ids, now=now)
+    current = current_versions(connection, [version.talent_id for version in new_versions])
+    begins = {talent_id: max(now, version.valid_from) for talent_id, version in current.items()}
+    ended = [{"talent_id": talent_id, "valid_to": moment} for talent_id, moment in sorted(begins.items())]
+    update_rows(connection, versions, ended, key="talent_id", where=versions.c.valid_to.is_(None))
     connection.execute(
         sa.insert(versions),
         [
@@ -139,7 +150,7 @@ def write_versions(
                 "talent_id": version.talent_id,
                 "source": version.source,
                 "picture_hash": version.picture_hash,
-                "valid_from": now,
+                "valid_from": begins.get(version.talent_id, now),
                 "run_id": run_id,
                 "why": version.why,
             }
@@ -148,13 +159,14 @@ def write_versions(
     )
 
 
-def end_current_versions(connection: sa.Connection, talent_ids: Sequence[str], *, now: datetime) -> None:
-    """End what these talents show now, without a successor."""
+def forget_talents(connection: sa.Connection, talent_ids: Sequence[str], *, now: datetime) -> None:
+    """End what talents show that the app has deleted, without a successor, and free their pins."""
+    shown = sa.and_(versions.c.talent_id.in_(list(talent_ids)), versions.c.valid_to.is_(None))
+    begun_later = versions.c.valid_from > now
     connection.execute(
-        sa.update(versions)
-        .where(versions.c.talent_id.in_(list(talent_ids)), versions.c.valid_to.is_(None))
-        .values(valid_to=now)
+        sa.update(versions).where(shown).values(valid_to=sa.case((begun_later, versions.c.valid_from), else_=now))
     )
+    connection.execute(sa.delete(pins).where(pins.c.talent_id.in_(list(talent_ids))))
 
 
 def _version(row: sa.RowMapping) -> VersionRecord:

@@ -61,7 +61,9 @@ def claim_accounts(
 
 def renew_claims(connection: sa.Connection, *, run_id: str, until: datetime) -> None:
     """Keep everything that a run has claimed and not read yet."""
-    connection.execute(sa.update(ledger).where(ledger.c.claimed_by == run_id).values(claimed_until=until))
+    mine = ledger.c.claimed_by == run_id
+    _lock(connection, mine)
+    connection.execute(sa.update(ledger).where(mine).values(claimed_until=until))
 
 
 def release_claims(connection: sa.Connection, *, run_id: str, platform: str) -> None:
@@ -72,6 +74,7 @@ def release_claims(connection: sa.Connection, *, run_id: str, platform: str) -> 
         ledger.c.token_refresh_started_at.is_(None),
         ledger.c.token_refreshed_at.is_(None),
     )
+    _lock(connection, mine)
     connection.execute(sa.delete(ledger).where(mine, never_read))
     connection.execute(sa.update(ledger).where(mine).values(claimed_by=None, claimed_until=None))
 
@@ -90,6 +93,7 @@ def write_readings(
     has taken over, is not written, and its claim is given back.
     """
     by_id = {reading.account_id: reading for reading in readings}
+    _lock(connection, ledger.c.account_id.in_(sorted(by_id)))
     current = {record.account_id: record for record in load_accounts(connection, sorted(by_id), lock=True)}
     valid = {
         account_id
@@ -169,12 +173,12 @@ def load_pictures(connection: sa.Connection, hashes: Collection[str]) -> dict[st
 
 def lock_ledger_of(connection: sa.Connection, talent_ids: Sequence[str]) -> None:
     """On PostgreSQL, keep what was read of these talents as it is until the transaction ends."""
-    connection.execute(
-        sa.select(ledger.c.account_id)
-        .where(ledger.c.talent_id.in_(list(talent_ids)))
-        .order_by(ledger.c.account_id)
-        .with_for_update()
-    )
+    _lock(connection, ledger.c.talent_id.in_(list(talent_ids)))
+
+
+def _lock(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> None:
+    """On PostgreSQL, lock rows of the ledger in the one order in which everybody does: otherwise two would deadlock."""
+    connection.execute(sa.select(ledger.c.account_id).where(condition).order_by(ledger.c.account_id).with_for_update())
 
 
 def mark_resolved(connection: sa.Connection, accounts: Sequence[AccountRecord]) -> None:

@@ -106,8 +106,10 @@ def store_new_tokens(
     Returns:
         Whether the pair was stored; if not, the app's newer tokens stand, or the account is no more.
     """
-    row = connection.execute(_select_account(account_id).with_for_update(of=account)).first()
     own_row = ledger.c.account_id == account_id
+    # The ledger before the account, as everywhere: two transactions in different orders would wait for each other.
+    connection.execute(sa.select(ledger.c.account_id).where(own_row).with_for_update())
+    row = connection.execute(_select_account(account_id).with_for_update(of=account)).first()
     if row is None or not _is_as_seen(row, seen):
         connection.execute(sa.update(ledger).where(own_row).values(token_refresh_started_at=None))
         return False

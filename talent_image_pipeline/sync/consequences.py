@@ -20,6 +20,8 @@ from talent_image_pipeline.sync.retries import unavailable_backoff
 NEXT_DAY = timedelta(hours=20)
 NEXT_TRY_OF_A_DELETED_ACCOUNT = timedelta(days=30)
 NEXT_TRY_WITH_OUR_OWN_CREDENTIALS = timedelta(hours=1)
+#: A platform that limits us "until now" would otherwise be asked again every few seconds.
+SHORTEST_WAIT_FOR_A_LIMIT = timedelta(minutes=1)
 
 
 class PictureFate(StrEnum):
@@ -162,7 +164,7 @@ def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: ran
         case NextRead.AFTER_AN_HOUR:
             return now + NEXT_TRY_WITH_OUR_OWN_CREDENTIALS
         case NextRead.WHEN_LIMIT_ENDS:
-            return max(reading.retry_at or now + BLOCK_WITHOUT_AN_END, now)
+            return max(reading.retry_at or now + BLOCK_WITHOUT_AN_END, now + SHORTEST_WAIT_FOR_A_LIMIT)
         case NextRead.AFTER_BACKOFF:
             return max(reading.retry_at or now, now + unavailable_backoff(failures, chance=chance))
         case NextRead.WHEN_ACCOUNT_CHANGES:

@@ -66,12 +66,16 @@ def judge_error_budget(report: PlatformReport) -> Finding:
     if misconfigured:
         words = f"{misconfigured} reads were refused because of our settings.{_examples(report.failures, _OURS)}"
         return Finding(passed=False, is_error=True, words=words, numbers=numbers)
-    is_up = report.reads > failed + report.outcomes[Outcome.RATE_LIMITED]
-    if is_up and share > ERROR_BUDGET:
+    if _is_up(report) and share > ERROR_BUDGET:
         examples = _examples(report.failures, _UNANSWERED)
         words = f"{failed} of {report.reads} reads failed while others were answered.{examples}"
         return Finding(passed=False, is_error=True, words=words, numbers=numbers)
     return Finding(passed=True, words="Within the error budget.", numbers=numbers)
+
+
+def _is_up(report: PlatformReport) -> bool:
+    """Whether the platform answered others to the end; a dead token needs no answer, and an outage may begin later."""
+    return not report.ended_unanswered and any(report.outcomes[outcome] for outcome in _ANSWERS)
 
 
 def judge_connections(report: PlatformReport) -> Finding:
@@ -109,6 +113,7 @@ def judge_columns(shown_otherwise: Sequence[str], *, talents: int) -> Finding:
     return Finding(passed=False, is_error=True, words=words, numbers={"talents": len(shown_otherwise)})
 
 
+_ANSWERS = (Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.GONE, Outcome.REFUSED)
 _UNANSWERED = {Outcome.UNAVAILABLE, Outcome.RATE_LIMITED}
 _OURS = {Outcome.MISCONFIGURED}
 

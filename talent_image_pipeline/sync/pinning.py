@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from talent_image_pipeline.database import history_queries, ledger_queries
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.records import PictureRecord, PinRecord, VersionRecord
+from talent_image_pipeline.database.transactions import in_transaction
 from talent_image_pipeline.pictures.store import PictureStore
 from talent_image_pipeline.sync.publishing import PublishingRules, load_states, publish_choice
 from talent_image_pipeline.sync.resolution import MANUAL, Resolution, TalentState
@@ -77,12 +78,15 @@ def unpin(engine: sa.Engine, talent_id: str, *, rules: PublishingRules, now: dat
         PinningRefusedError: when nothing is pinned.
     """
     require_talent(engine, talent_id)
-    with engine.begin() as connection:
+
+    def free(connection: sa.Connection) -> Resolution | None:
         state = _load_state(connection, talent_id, rules=rules, lock=True)
         if state.pin is None or not history_queries.delete_pin(connection, talent_id):
             raise PinningRefusedError(f"No picture of {talent_id} is pinned.")
         why = f"unpinned from version {state.pin.version_id}"
         return publish_choice(connection, replace(state, pin=None), why=why, rules=rules, now=now)
+
+    return in_transaction(engine, free)
 
 
 def choose_version(
@@ -129,7 +133,7 @@ def _find_version(
 
 
 def _pin(engine: sa.Engine, version: VersionRecord, *, rules: PublishingRules, now: datetime) -> None:
-    with engine.begin() as connection:
+    def pin_and_publish(connection: sa.Connection) -> None:
         state = _load_state(connection, version.talent_id, rules=rules, lock=True)
         _refuse_manual(state)
         _refuse_unless_owned(connection, version)
@@ -142,6 +146,8 @@ def _pin(engine: sa.Engine, version: VersionRecord, *, rules: PublishingRules, n
         )
         history_queries.save_pin(connection, pin)
         publish_choice(connection, replace(state, pin=pin), rules=rules, now=now)
+
+    in_transaction(engine, pin_and_publish)
 
 
 def _load_state(connection: sa.Connection, talent_id: str, *, rules: PublishingRules, lock: bool) -> TalentState:

@@ -7,6 +7,7 @@ What does not: the choice itself (``resolution.py``).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ from talent_image_pipeline.database.candidate_queries import CandidateRow
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.history_queries import NewVersion, TalentColumns
 from talent_image_pipeline.database.records import AccountRecord, TalentRecord
+from talent_image_pipeline.database.transactions import in_transaction
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sync.due import Reason, batches
 from talent_image_pipeline.sync.report import LISTED_FAILURES, ResolutionReport
@@ -52,11 +54,11 @@ def publish(
         run_id: The Dagster run; none when a person decided outside of one.
         now: The time of the decision.
     """
-    report = ResolutionReport(talents=len(candidates))
+    report = ResolutionReport()
     ordered = sorted(candidates, key=lambda row: row.talent_id)
     for batch in batches(ordered, size=TALENTS_PER_TRANSACTION):
-        with engine.begin() as connection:
-            _publish_batch(connection, batch, rules=rules, run_id=run_id, now=now, report=report)
+        work = partial(_publish_batch, batch=batch, rules=rules, run_id=run_id, now=now)
+        report.include(in_transaction(engine, work))
     return report
 
 
@@ -110,13 +112,13 @@ def shown_otherwise(engine: sa.Engine, talent_ids: Sequence[str], *, rules: Publ
 
 def _publish_batch(
     connection: sa.Connection,
-    batch: Sequence[CandidateRow],
     *,
+    batch: Sequence[CandidateRow],
     rules: PublishingRules,
     run_id: str | None,
     now: datetime,
-    report: ResolutionReport,
-) -> None:
+) -> ResolutionReport:
+    report = ResolutionReport(talents=len(batch))
     reasons = {row.talent_id: Reason(row.reason) for row in batch}
     states = load_states(connection, list(reasons), platforms=rules.priority)
     _forget_what_no_longer_counts(connection, states, list(reasons), rules=rules, now=now)
@@ -136,9 +138,10 @@ def _publish_batch(
     ledger_queries.mark_resolved(
         connection, [a for s in states if s.talent.image_source != MANUAL for a in s.accounts if _is_current(a)]
     )
-    report.changed += len(versions)
-    report.deleted += len(batch) - len(states)
-    report.changes += [(v.talent_id, v.source, v.why) for v in versions][: LISTED_FAILURES - len(report.changes)]
+    report.changed = len(versions)
+    report.deleted = len(batch) - len(states)
+    report.changes = [(version.talent_id, version.source, version.why) for version in versions[:LISTED_FAILURES]]
+    return report
 
 
 def load_states(
@@ -192,7 +195,7 @@ def _forget_what_no_longer_counts(
     ledger_queries.forget_accounts(connection, unverified)
     deleted_talents = sorted(set(talent_ids) - {state.talent.talent_id for state in states})
     if deleted_talents:
-        history_queries.end_current_versions(connection, deleted_talents, now=now)
+        history_queries.forget_talents(connection, deleted_talents, now=now)
 
 
 def _columns(

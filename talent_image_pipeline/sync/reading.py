@@ -29,6 +29,7 @@ from pydantic import SecretStr
 from talent_image_pipeline.clock import Clock
 from talent_image_pipeline.database import account_queries, ledger_queries
 from talent_image_pipeline.database.records import AccountRecord, PictureRecord
+from talent_image_pipeline.database.transactions import in_transaction
 from talent_image_pipeline.pictures.download import PictureExpired
 from talent_image_pipeline.platforms.contract import (
     Account,
@@ -146,6 +147,7 @@ async def read_platform(
     reader.report.not_owed = len(accounts) - len(owed)
     if owed:
         await reader.read(owed, waits_for_claims=is_forced)
+    reader.report.ended_unanswered = tools.circuit.is_open
     reader.report.seconds = time.perf_counter() - started
     return reader.report
 
@@ -165,6 +167,7 @@ class _PlatformReader:
     report: PlatformReport = field(init=False)
     pictures: dict[str, PictureRecord] = field(default_factory=dict)
     claimed: dict[str, AccountRecord] = field(default_factory=dict)
+    misconfigured: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.report = PlatformReport(platform=self.tools.platform.name)
@@ -212,9 +215,11 @@ class _PlatformReader:
                 self.report.left += len(chunk)
                 continue
             elsewhere += await self._feed_chunk(chunk, calls)
-        if waits_for_claims and elsewhere:
-            elsewhere = await self._feed_chunk(await self._wait_for_claims(elsewhere), calls)
         self.report.read_elsewhere += len(elsewhere)
+        if waits_for_claims and elsewhere:
+            unread = await self._wait_for_claims(elsewhere)
+            still_elsewhere = await self._feed_chunk(unread, calls)
+            self.report.read_elsewhere -= len(unread) - len(still_elsewhere)
 
     async def _feed_chunk(
         self, chunk: Sequence[AccountRecord], calls: MemoryObjectSendStream[Call]
@@ -276,7 +281,11 @@ class _PlatformReader:
         while True:
             await anyio.sleep(self.limits.claim_seconds / 3)
             until = self._claim_ends(self.tools.clock())
-            await self._in_transaction(ledger_queries.renew_claims, run_id=self.run_id, until=until)
+            try:
+                await self._in_transaction(ledger_queries.renew_claims, run_id=self.run_id, until=until)
+            except sa.exc.SQLAlchemyError as error:
+                # The claims hold for two more tries; if they lapse, what was read is at worst not written.
+                _logger.warning("[TALENT_IMAGE] claims could not be renewed: %s", type(error).__name__)
 
     def _claim_ends(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.limits.claim_seconds)
@@ -313,13 +322,13 @@ class _PlatformReader:
     async def _call(self, call: Call) -> CallResult:
         if call.cost == 0:
             return await self.tools.client.read(call)
-        if len(call.accounts) == 1:
-            refreshed = await self._with_fresh_token(call)
-            if isinstance(refreshed, Reading):
-                return CallResult(readings=(refreshed,))
-            call = refreshed
-        result = await self._call_with_retries(call)
-        if len(call.accounts) == 1 and result.readings[0].is_token_refused:
+        if len(call.accounts) > 1:
+            return await self._call_with_retries(call)
+        refreshed = await self._with_fresh_token(call)
+        if isinstance(refreshed, Reading):
+            return CallResult(readings=(refreshed,))
+        result = await self._call_with_retries(refreshed)
+        if result.readings[0].is_token_refused and refreshed is call:
             return await self._call_with_other_token(call, result)
         return result
 
@@ -335,12 +344,17 @@ class _PlatformReader:
             self.report.without_call += len(call.accounts)
             words = f"{self.tools.platform.label} did not answer several times in a row; it was not asked again"
             return _for_all(call, Outcome.UNAVAILABLE, words)
+        if call.quota in self.misconfigured:
+            self.report.without_call += len(call.accounts)
+            return _for_all(call, Outcome.MISCONFIGURED, self.misconfigured[call.quota])
         blocked = await self.tools.gate.admit(call, deadline=deadline)
         if blocked is not None:
             self.report.without_call += len(call.accounts)
             return _for_all(call, Outcome.RATE_LIMITED, _words_for(blocked), retry_at=blocked.until)
         result = await self.tools.client.read(call)
         self.tools.circuit.record(_outcome_of_call(result))
+        if all(reading.outcome is Outcome.MISCONFIGURED for reading in result.readings):
+            self.misconfigured[call.quota] = result.readings[0].explanation
         await self.tools.gate.learn(call, result)
         return result
 
@@ -366,6 +380,8 @@ class _PlatformReader:
         if refreshed.calls:
             self.tools.circuit.record(refreshed.failure.outcome if refreshed.failure else Outcome.UNCHANGED)
         if refreshed.failure is not None:
+            if refreshed.calls:
+                self.tools.circuit.record(refreshed.failure.outcome)
             is_passing = refreshed.failure.outcome is not Outcome.NEEDS_RECONNECT
             may_go_on = is_readable_without_refresh(record.token_expires_at, self.tools.clock())
             return call if is_passing and may_go_on else refreshed.failure

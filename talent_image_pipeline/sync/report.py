@@ -34,6 +34,7 @@ class PlatformReport:
         left: Of them, those not reached before the run's deadline.
         outcomes: How the reads ended.
         without_call: Reads that ended without a call, because the platform is to be left alone.
+        ended_unanswered: Whether the platform had stopped answering when the run ended.
         superseded: Readings not written because the account changed meanwhile.
         internal_errors: Reads that ended in an error of our own.
         pictures_changed: Accounts whose picture is another one now.
@@ -49,6 +50,7 @@ class PlatformReport:
     left: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     without_call: int = 0
+    ended_unanswered: bool = False
     superseded: int = 0
     internal_errors: int = 0
     pictures_changed: int = 0
@@ -93,3 +95,13 @@ class ResolutionReport:
     sources: Counter[str] = field(default_factory=Counter)
     changes: list[tuple[str, str, str]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def include(self, part: "ResolutionReport") -> None:
+        """Add what resolving a part of the batch came to."""
+        self.talents += part.talents
+        self.changed += part.changed
+        self.stamped += part.stamped
+        self.manual += part.manual
+        self.deleted += part.deleted
+        self.sources += part.sources
+        self.changes += part.changes[: LISTED_FAILURES - len(self.changes)]
