@@ -93,11 +93,16 @@ class PictureWorkers:
         self._stop()
         self._begin()
 
-    async def warm(self) -> None:
-        """Start all processes, so that the first pictures do not wait for them."""
+    async def warm(self, *, pictures: int | None = None) -> None:
+        """Start the processes, so that the first pictures do not wait for them. One that does not start is no error.
+
+        Args:
+            pictures: How many pictures are expected: no more processes than that are started; all by default.
+        """
         self._forget_after_fork()
+        wanted = self.processes if pictures is None else min(pictures, self.processes)
         async with anyio.create_task_group() as group:
-            for _ in range(self.processes):
+            for _ in range(wanted):
                 group.start_soon(self._warm_one)
 
     async def render(self, body: bytes) -> RenderedPicture:
@@ -114,7 +119,8 @@ class PictureWorkers:
         return _picture_from(*await self._supervised(body))
 
     async def _warm_one(self) -> None:
-        await self._supervised(None)
+        with contextlib.suppress(NotAPicture):
+            await self._supervised(None)
 
     async def _supervised(self, body: bytes | None) -> tuple[dict[str, Any], list[bytes]]:
         """Let a worker answer, and kill it when it takes too long or nobody waits for the answer any more."""

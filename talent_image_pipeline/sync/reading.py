@@ -63,6 +63,7 @@ _Result = TypeVar("_Result")
 #: Accounts claimed at a time: whole calls of 50, and few enough that a claim is short.
 CLAIM_CHUNK = 200
 _SECONDS_BETWEEN_CLAIM_LOOKS = 0.25
+_SECONDS_TO_GATHER = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +193,7 @@ class _PlatformReader:
         done_in, done_out = anyio.create_memory_object_stream[_Read](self.limits.rows_per_write)
         async with anyio.create_task_group() as stages:
             stages.start_soon(self._write_all, done_out)
+            stages.start_soon(self._warm_workers, _without_picture(owed))
             async with done_in, anyio.create_task_group() as owners:
                 for _ in range(self.limits.picture_concurrency):
                     owners.start_soon(self._own_all, picture_out.clone(), done_in.clone())
@@ -202,6 +204,11 @@ class _PlatformReader:
                     call_out.close()
                     async with call_in:
                         await self._feed(owed, call_in, waits_for_claims=waits_for_claims)
+
+    async def _warm_workers(self, pictures: int) -> None:
+        """Start picture workers while the first calls are on their way."""
+        if pictures:
+            await self.tools.owner.workers.warm(pictures=pictures)
 
     # Claiming
 
@@ -464,9 +471,17 @@ class _PlatformReader:
         async with done:
             try:
                 async for first in done:
+                    await self._gather()
                     await self._write([first, *_what_waits(done, at_most=self.limits.rows_per_write - 1)])
             finally:
                 await self._write(_what_waits(done, at_most=self.limits.rows_per_write))
+
+    async def _gather(self) -> None:
+        """Let more readings come before a transaction begins, unless the one that came is the last on its way."""
+        if len(self.claimed) > 1:
+            # Shielded: the reading that came is in nobody's hands but the caller's.
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(_SECONDS_TO_GATHER)
 
     async def _write(self, reads: Sequence[_Read]) -> None:
         """Write readings even when the run is being stopped: they are done."""
@@ -544,6 +559,10 @@ class _PlatformReader:
                 return query(connection, *arguments, **named)
 
         return await anyio.to_thread.run_sync(run)
+
+
+def _without_picture(accounts: Sequence[AccountRecord]) -> int:
+    return sum(account.ledger is None or account.ledger.picture_hash is None for account in accounts)
 
 
 def _what_waits(done: MemoryObjectReceiveStream[_Read], *, at_most: int) -> list[_Read]:
