@@ -17,7 +17,12 @@ from rich.table import Table
 
 from talent_image_pipeline.database.engine import open_engine, read_only
 from talent_image_pipeline.database.migrate import migrate
-from talent_image_pipeline.database.tables import platform_images, social_account_connection, talent
+from talent_image_pipeline.database.tables import (
+    platform_images,
+    profile_image_versions,
+    social_account_connection,
+    talent,
+)
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sandbox.samples import sample_accounts, sample_talents
 from talent_image_pipeline.sandbox.server import (
@@ -48,6 +53,8 @@ def run_demo(*, console: Console, once: bool, ui_port: int) -> None:
         DemoError: when settings point at a real database, or something cannot be started.
     """
     from talent_image_pipeline.automation.launching import NoDagsterHomeError, run_sync, use_dagster_home
+    from talent_image_pipeline.resources import scope_config
+    from talent_image_pipeline.sync.scope import SyncScope
 
     settings = load_settings()
     if not settings.is_embedded:
@@ -60,10 +67,13 @@ def run_demo(*, console: Console, once: bool, ui_port: int) -> None:
         _start_sandbox(stack, console, settings)
         _prepare_database(console, load_settings())
         with console.status("Syncing profile images through Dagster …"):
-            run = run_sync()
+            # Whoever was synced a minute ago is asked for again, to show that nothing is downloaded twice.
+            run = run_sync(run_config=scope_config(SyncScope(minimum_hours=0)))
         if run.failure is not None:
             raise DemoError(f"The run {run.run_id} failed: {run.failure}")
-        _print_result(console, load_settings(), run_id=run.run_id)
+        changed = _print_result(console, load_settings(), run_id=run.run_id)
+        news = f"{changed} talents show something new" if changed else "Nothing changed"
+        console.print(f"{news}: {run.api_calls} calls to the platforms, {run.downloads} pictures downloaded.")
         if not once:
             _leave_running(console, stack, ui_port=ui_port)
 
@@ -124,8 +134,12 @@ def _engine(settings: Settings) -> Iterator[sa.Engine]:
         engine.dispose()
 
 
-def _print_result(console: Console, settings: Settings, *, run_id: str) -> None:
-    """Print each talent with its source, how each platform's read ended, and where the picture is."""
+def _print_result(console: Console, settings: Settings, *, run_id: str) -> int:
+    """Print each talent with its source, how each platform's read ended, and where the picture is.
+
+    Returns:
+        How many talents show something else than before the run.
+    """
     table = Table(title=f"Profile images after run {run_id}", title_justify="left")
     for heading in ("Talent", "Source", *(platform.label for platform in PLATFORMS)):
         table.add_column(heading, overflow="fold")
@@ -133,6 +147,7 @@ def _print_result(console: Console, settings: Settings, *, run_id: str) -> None:
     with _engine(settings) as engine, read_only(engine).begin() as connection:
         rows = connection.execute(sa.select(talent).order_by(talent.c.id)).mappings().all()
         outcomes = _outcomes(connection)
+        changed = connection.scalar(sa.select(sa.func.count()).where(profile_image_versions.c.run_id == run_id))
     for row in rows:
         reads = [outcomes.get((row["id"], platform.name), "-") for platform in PLATFORMS]
         table.add_row(
@@ -142,20 +157,12 @@ def _print_result(console: Console, settings: Settings, *, run_id: str) -> None:
             row["profileImageUrl"] or f"{settings.talent_image_public_url}/initials/{row['id']}.svg",
         )
     console.print(table)
-    console.print(_summary(settings, run_id))
+    return changed or 0
 
 
 def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], str]:
     statement = sa.select(platform_images.c.talent_id, platform_images.c.platform, platform_images.c.outcome)
     return {(row[0], row[1]): row[2] or "-" for row in connection.execute(statement)}
-
-
-def _summary(settings: Settings, run_id: str) -> str:
-    with _engine(settings) as engine, read_only(engine).begin() as connection:
-        from talent_image_pipeline.database.tables import profile_image_versions as versions
-
-        changed = connection.scalar(sa.select(sa.func.count()).where(versions.c.run_id == run_id))
-    return f"{changed} talents show something new." if changed else "Nothing changed."
 
 
 def _leave_running(console: Console, stack: ExitStack, *, ui_port: int) -> None:

@@ -28,10 +28,19 @@ class NoDagsterHomeError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run that has ended; ``failure`` says in words why it failed, none when it succeeded."""
+    """A run that has ended.
+
+    Attributes:
+        run_id: The run in Dagster's history.
+        failure: In words why it failed; none when it succeeded.
+        api_calls: Calls to all platforms.
+        downloads: Pictures that were downloaded.
+    """
 
     run_id: str
     failure: str | None
+    api_calls: int
+    downloads: int
 
 
 def use_dagster_home() -> Path:
@@ -74,7 +83,12 @@ def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str]) ->
                 raise_on_error=False,
             )
         )
-        return FinishedRun(run_id=result.run_id, failure=None if result.success else _failure_of(result))
+        return FinishedRun(
+            run_id=result.run_id,
+            failure=None if result.success else _failure_of(result),
+            api_calls=_sum_of(result, "api_calls"),
+            downloads=_sum_of(result, "downloads"),
+        )
 
 
 @contextmanager
@@ -82,6 +96,15 @@ def _persistent_instance() -> Iterator[dg.DagsterInstance]:
     use_dagster_home()
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+def _sum_of(result: dg.ExecuteInProcessResult, name: str) -> int:
+    """Return a figure of the assets' metadata, over all of them."""
+    materializations = [event.materialization for event in result.get_asset_materialization_events()]
+    values = [
+        materialization.metadata[name].value for materialization in materializations if name in materialization.metadata
+    ]
+    return sum(value for value in values if isinstance(value, int))
 
 
 def _failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -70,7 +70,8 @@ class PictureOwner:
         reference = reading.picture
         if reference is None:
             raise ValueError("a reading without a picture cannot be owned")
-        usable_etag = current_etag if current is not None and reference.content_id is None else None
+        owns_sound_picture = current is not None and not current.is_damaged
+        usable_etag = current_etag if owns_sound_picture and reference.content_id is None else None
         try:
             answer = await self._download(reference, hosts=hosts, etag=usable_etag)
             if isinstance(answer, NotModified):
@@ -118,11 +119,19 @@ class PictureOwner:
             picture = OwnedPicture(content_hash=current.content_hash, content_id=reference.content_id, etag=answer.etag)
             words = "the same picture, encoded anew by the network"
             return Owned(reading=replace(reading, outcome=Outcome.UNCHANGED, explanation=words), picture=picture)
-        is_damaged = current is not None and current.is_damaged and current.content_hash == rendered.content_hash
-        await self.store.put(rendered.content_hash, rendered.renditions, repair=is_damaged)
+        await self._store(rendered)
         record = picture_record(rendered)
         picture = OwnedPicture(content_hash=record.content_hash, content_id=reference.content_id, etag=answer.etag)
         return Owned(reading=reading, picture=picture, record=record)
+
+    async def _store(self, rendered: RenderedPicture) -> None:
+        """Store a picture; what is there already under its hash and is not the same bytes was damaged."""
+        if await self.store.put(rendered.content_hash, rendered.renditions):
+            return
+        for size, rendition in rendered.renditions.items():
+            if await self.store.get(rendered.content_hash, size) != rendition:
+                await self.store.put(rendered.content_hash, rendered.renditions, repair=True)
+                return
 
 
 def is_the_same_picture(current: PictureRecord, rendered: RenderedPicture) -> bool:

@@ -1,0 +1,106 @@
+"""kill -9 in the middle of a batch, and two runs at once."""
+
+import time
+from collections.abc import Callable
+
+import anyio
+import sqlalchemy as sa
+
+from talent_image_pipeline.database.tables import pictures, platform_images, profile_image_versions, talent
+from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.store_upkeep import verify_pictures
+from talent_image_pipeline_tests.end_to_end.conftest import Pipeline, finished
+
+TALENTS = 24
+SLOW = 8
+SHORT_CLAIMS = {"resources": {"platforms": {"config": {"claim_seconds": 2.0}}}}
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def reads_written(pipeline: Pipeline) -> int:
+    with pipeline.engine.connect() as connection:
+        statement = sa.select(sa.func.count()).where(platform_images.c.outcome.is_not(None))
+        return connection.scalar(statement) or 0
+
+
+def connect_many(pipeline: Pipeline) -> None:
+    for number in range(TALENTS):
+        pipeline.connect(f"talent-{number:02}", "instagram", f"handle.{number:02}")
+        if number < SLOW:
+            pipeline.world.set_situation("instagram", f"handle.{number:02}", "picture_slow", seconds=15)
+
+
+def assert_every_row_is_as_before_or_complete(pipeline: Pipeline) -> None:
+    with pipeline.engine.connect() as connection:
+        for row in connection.execute(sa.select(platform_images)).mappings():
+            is_complete = row["outcome"] == "picture" and row["picture_hash"] and row["read_at"] and row["content_id"]
+            is_as_before = row["outcome"] is None and row["picture_hash"] is None and row["read_at"] is None
+            assert is_complete or is_as_before, dict(row)
+        shown = connection.execute(sa.select(talent.c.id, talent.c.profileImageUrl)).all()
+        versions = {
+            row[0] for row in connection.execute(sa.select(profile_image_versions.c.talent_id).where(sa.true()))
+        }
+        for talent_id, address in shown:
+            assert (address is None) == (talent_id not in versions)
+        hashes = list(connection.scalars(sa.select(pictures.c.hash)))
+    assert anyio.run(verify_pictures, PictureStore.from_url(str(pipeline.store)), hashes) == []
+
+
+def test_a_run_killed_in_the_middle_leaves_whole_rows_and_the_next_run_finishes_the_rest(pipeline: Pipeline) -> None:
+    connect_many(pipeline)
+    process = pipeline.start_sync(SHORT_CLAIMS)
+    wait_until(lambda: reads_written(pipeline) >= 5)
+    process.kill()
+    process.communicate()
+    already_read = reads_written(pipeline)
+    assert 5 <= already_read <= TALENTS - SLOW
+    assert_every_row_is_as_before_or_complete(pipeline)
+    for number in range(SLOW):
+        pipeline.world.set_situation("instagram", f"handle.{number:02}", "ok")
+    pipeline.world.calls.clear()
+    wait_until(lambda: claims_have_lapsed(pipeline))
+    pipeline.sync(SHORT_CLAIMS)
+    assert set(pipeline.sources().values()) == {"instagram"}
+    assert reads_written(pipeline) == TALENTS
+    assert pipeline.world.calls.total("instagram.me") == TALENTS - already_read
+    assert_every_row_is_as_before_or_complete(pipeline)
+
+
+def claims_have_lapsed(pipeline: Pipeline) -> bool:
+    from talent_image_pipeline.clock import utc_now
+
+    with pipeline.engine.connect() as connection:
+        statement = sa.select(sa.func.count()).where(platform_images.c.claimed_until > utc_now())
+        return connection.scalar(statement) == 0
+
+
+def test_two_runs_at_once_over_the_same_talents_read_each_account_once(pipeline: Pipeline) -> None:
+    for number in range(TALENTS):
+        pipeline.connect(f"talent-{number:02}", "instagram", f"handle.{number:02}")
+    pipeline.world.set_latency(api=0.3, image=0.1)
+    processes = [pipeline.start_sync(), pipeline.start_sync()]
+    for process in processes:
+        finished(process)
+    counts = pipeline.world.calls.counts()["instagram.me"]
+    assert counts == {f"handle.{number:02}": 1 for number in range(TALENTS)}
+    assert set(pipeline.sources().values()) == {"instagram"}
+    with pipeline.engine.connect() as connection:
+        current = sa.select(profile_image_versions.c.talent_id).where(profile_image_versions.c.valid_to.is_(None))
+        assert sorted(connection.scalars(current)) == sorted(pipeline.sources())
+
+
+def test_a_disconnect_in_the_middle_of_a_slow_read_wins(pipeline: Pipeline) -> None:
+    account = pipeline.connect("talent", "instagram", "handle")
+    pipeline.world.set_situation("instagram", "handle", "picture_slow", seconds=4)
+    process = pipeline.start_sync()
+    wait_until(lambda: pipeline.world.calls.total("instagram.me") == 1)
+    pipeline.change_account(account, connected=False)
+    finished(process)
+    assert pipeline.columns() == {"talent": ("initials", None)}
