@@ -119,7 +119,7 @@ class PictureWorkers:
         return _picture_from(*await self._supervised(body))
 
     async def _warm_one(self) -> None:
-        with contextlib.suppress(NotAPicture):
+        with contextlib.suppress(NotAPicture, OSError):
             await self._supervised(None)
 
     async def _supervised(self, body: bytes | None) -> tuple[dict[str, Any], list[bytes]]:
