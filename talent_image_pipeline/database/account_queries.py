@@ -40,6 +40,19 @@ def is_on(platforms: Collection[str]) -> sa.ColumnElement[bool]:
     return sa.or_(account.c.platform.in_(sorted(spellings)), account_platform.in_(sorted(platforms)))
 
 
+def is_account_of_ledger(platforms: Collection[str]) -> sa.ColumnElement[bool]:
+    """How a ledger row finds its account.
+
+    One that the app deleted, gave to another talent or moved to a network that we do not know is its account no longer.
+    """
+    return sa.and_(account.c.id == ledger.c.account_id, is_of_same_talent(), is_on(platforms))
+
+
+def is_of_same_talent() -> sa.ColumnElement[bool]:
+    """Accounts whose ledger row, if there is one, was written for the talent that they belong to now."""
+    return sa.or_(ledger.c.account_id.is_(None), ledger.c.talent_id == account.c.creatorId)
+
+
 def counts(*, verified_only: bool) -> sa.ColumnElement[bool]:
     """Accounts that may give their talent a picture: connected, and with their own token where only those count."""
     connected = account.c.connected.is_(sa.true())
@@ -101,6 +114,7 @@ def load_batch_accounts(
             candidate_talents.c.run_id == run_id,
             is_on([platform]),
             counts(verified_only=verified_only),
+            is_of_same_talent(),
             talent.c.profileImageSource != "manual",
         )
         .order_by(talent.c.lastProfileImageSyncAt.asc().nulls_first(), account.c.id)

@@ -14,6 +14,7 @@ from talent_image_pipeline.database.account_queries import (
     account,
     accounts_with_ledger,
     fingerprint_now,
+    is_account_of_ledger,
     ledger,
     load_accounts,
 )
@@ -198,11 +199,11 @@ def mark_resolved(connection: sa.Connection, accounts: Sequence[AccountRecord]) 
     update_rows(connection, ledger, rows, key="account_id", where=sa.true())
 
 
-def forget_deleted_accounts(connection: sa.Connection, talent_ids: Sequence[str]) -> None:
-    """Remove the ledger rows of accounts that the app has deleted."""
+def forget_lost_accounts(connection: sa.Connection, talent_ids: Sequence[str], *, platforms: Collection[str]) -> None:
+    """Remove these talents' ledger rows of accounts that are theirs no longer, mostly because the app deleted them."""
     gone = (
         sa.select(ledger.c.account_id)
-        .select_from(ledger.outerjoin(account, account.c.id == ledger.c.account_id))
+        .select_from(ledger.outerjoin(account, is_account_of_ledger(platforms)))
         .where(account.c.id.is_(None), ledger.c.talent_id.in_(list(talent_ids)))
     )
     connection.execute(sa.delete(ledger).where(ledger.c.account_id.in_(gone)))

@@ -86,9 +86,10 @@ def normalised_handle(handle: str) -> str:
 
 
 def is_same_account(ledger: LedgerRecord | None, account: AccountRecord) -> bool:
-    """Whether what the ledger holds was read under the account's present handle on the same network."""
+    """Whether what the ledger holds was read for the same talent, under the present handle, on the same network."""
     return (
         ledger is not None
+        and ledger.talent_id == account.talent_id
         and ledger.platform == account.platform
         and normalised_handle(ledger.handle) == normalised_handle(account.handle)
     )

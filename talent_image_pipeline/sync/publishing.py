@@ -185,7 +185,7 @@ def _forget_what_no_longer_counts(
     rules: PublishingRules,
     now: datetime,
 ) -> None:
-    ledger_queries.forget_deleted_accounts(connection, talent_ids)
+    ledger_queries.forget_lost_accounts(connection, talent_ids, platforms=rules.priority)
     unverified = [
         account.account_id
         for state in states
