@@ -1,0 +1,263 @@
+"""Who may be due and what changed, found by the database over all talents at once.
+
+What belongs here: the queries behind the daily plan, the sensor's tick and a run's own choice, and the hand-off table.
+What does not: the rule by which a talent is due (``sync/due.py``), which these queries only narrow down for.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from talent_image_pipeline.database.account_queries import (
+    account,
+    accounts_with_ledger,
+    fingerprint_now,
+    is_account_of_ledger,
+    is_changed,
+    is_due_again,
+    is_of_same_talent,
+    is_on,
+    is_readable,
+    ledger,
+)
+from talent_image_pipeline.database.tables import candidate_talents, talent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingRules:
+    """What decides whether an account may be read.
+
+    Attributes:
+        platforms: Those that we know.
+        waiting_outcomes: After these, an account is not read before its wait is over, whoever is due.
+        repeated_outcomes: After these, it is read again as soon as its wait is over.
+        verified_only: Whether only accounts connected with their own token count.
+    """
+
+    platforms: tuple[str, ...]
+    waiting_outcomes: tuple[str, ...]
+    repeated_outcomes: tuple[str, ...]
+    verified_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalentFinding:
+    """A talent that may be due."""
+
+    talent_id: str
+    last_sync_at: datetime | None
+    is_readable: bool
+    is_changed: bool
+    is_due_again: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountFinding:
+    """An account that changed, or whose backoff has passed; ``fingerprint`` is none for a deleted one."""
+
+    account_id: str
+    talent_id: str
+    fingerprint: str | None
+    is_retry: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateRow:
+    """A row of the hand-off table."""
+
+    talent_id: str
+    reason: str
+
+
+def find_talents(
+    connection: sa.Connection,
+    *,
+    rules: ReadingRules,
+    now: datetime,
+    synced_before: datetime,
+    talent_ids: Sequence[str] = (),
+    everyone_named: bool = False,
+    limit: int | None = None,
+) -> list[TalentFinding]:
+    """Find talents that may be due, never synced ones first, then the longest waiting.
+
+    Args:
+        connection: An open connection.
+        rules: What may be read.
+        now: The time of the decision.
+        synced_before: A stamp older than this is stale.
+        talent_ids: Only these; empty means all.
+        everyone_named: Find all of ``talent_ids``, due or not.
+        limit: At most so many.
+    """
+    accounts = _accounts_by_talent(rules, now=now, talent_ids=talent_ids)
+    readable = sa.func.coalesce(accounts.c.is_readable, 0) == 1
+    changed = sa.or_(
+        sa.func.coalesce(accounts.c.is_changed, 0) == 1,
+        talent.c.id.in_(_talents_with_lost_accounts(rules, talent_ids)),
+    )
+    due_again = sa.func.coalesce(accounts.c.is_due_again, 0) == 1
+    last_sync = talent.c.lastProfileImageSyncAt
+    statement = (
+        sa.select(
+            talent.c.id,
+            last_sync,
+            readable.label("is_readable"),
+            changed.label("is_changed"),
+            due_again.label("is_due_again"),
+        )
+        .select_from(talent.outerjoin(accounts, accounts.c.talent_id == talent.c.id))
+        .where(talent.c.profileImageSource != "manual")
+        .order_by(last_sync.asc().nulls_first(), talent.c.id)
+        .limit(limit)
+    )
+    if talent_ids:
+        statement = statement.where(talent.c.id.in_(list(talent_ids)))
+    if not everyone_named:
+        is_stale = sa.or_(last_sync.is_(None), last_sync <= synced_before)
+        statement = statement.where(sa.or_(readable & is_stale, changed, due_again))
+    return [
+        TalentFinding(
+            talent_id=talent_id,
+            last_sync_at=last_sync_at,
+            is_readable=is_readable,
+            is_changed=is_changed,
+            is_due_again=is_due_again,
+        )
+        for talent_id, last_sync_at, is_readable, is_changed, is_due_again in connection.execute(statement)
+    ]
+
+
+def find_changed_accounts(
+    connection: sa.Connection, *, rules: ReadingRules, now: datetime, limit: int
+) -> list[AccountFinding]:
+    """Find accounts that changed, were deleted, or whose wait after a failed read is over, in that order of urgency.
+
+    Accounts that a run holds a claim on are left out until the claim ends, and so are those of talents with a manual
+    picture.
+    """
+    unclaimed = sa.or_(ledger.c.claimed_until.is_(None), ledger.c.claimed_until <= now)
+    changed = is_changed(verified_only=rules.verified_only)
+    retry = is_due_again(verified_only=rules.verified_only, repeated_outcomes=rules.repeated_outcomes, now=now)
+    is_retry = sa.case((changed, 0), else_=1)
+    standing = (
+        sa.select(account.c.id, account.c.creatorId, fingerprint_now, is_retry)
+        .select_from(accounts_with_ledger.join(talent, talent.c.id == account.c.creatorId))
+        .where(
+            is_on(rules.platforms),
+            is_of_same_talent(),
+            talent.c.profileImageSource != "manual",
+            sa.or_(changed, retry),
+            unclaimed,
+        )
+        # After an outage many accounts are to be read again: they must not crowd out a person who waits.
+        .order_by(is_retry, ledger.c.read_at.asc().nulls_first(), account.c.id)
+        .limit(limit)
+    )
+    deleted = (
+        sa.select(ledger.c.account_id, ledger.c.talent_id, sa.null(), sa.literal(0))
+        .select_from(
+            ledger.outerjoin(account, is_account_of_ledger(rules.platforms)).outerjoin(
+                talent, talent.c.id == ledger.c.talent_id
+            )
+        )
+        .where(account.c.id.is_(None), unclaimed, talent.c.profileImageSource.is_distinct_from("manual"))
+        .limit(limit)
+    )
+    return [
+        AccountFinding(account_id=row[0], talent_id=row[1], fingerprint=row[2], is_retry=bool(row[3]))
+        for statement in (deleted, standing)
+        for row in connection.execute(statement)
+    ]
+
+
+def find_deleted_talents(connection: sa.Connection, talent_ids: Collection[str] = ()) -> list[str]:
+    """Return talents that the ledger still knows and the app has deleted."""
+    statement = (
+        sa.select(ledger.c.talent_id)
+        .distinct()
+        .select_from(ledger.outerjoin(talent, talent.c.id == ledger.c.talent_id))
+        .where(talent.c.id.is_(None))
+        .order_by(ledger.c.talent_id)
+    )
+    if talent_ids:
+        statement = statement.where(ledger.c.talent_id.in_(list(talent_ids)))
+    return list(connection.scalars(statement))
+
+
+def save_candidates(
+    connection: sa.Connection, *, run_id: str, candidates: Sequence[CandidateRow], chosen_at: datetime
+) -> None:
+    """Hand a run's candidates to the assets after it; a run that chooses again starts anew."""
+    connection.execute(sa.delete(candidate_talents).where(candidate_talents.c.run_id == run_id))
+    if candidates:
+        connection.execute(
+            sa.insert(candidate_talents),
+            [
+                {"run_id": run_id, "talent_id": row.talent_id, "reason": row.reason, "chosen_at": chosen_at}
+                for row in candidates
+            ],
+        )
+
+
+def load_candidates(connection: sa.Connection, run_id: str) -> list[CandidateRow]:
+    """Return the candidates of a run."""
+    statement = (
+        sa.select(candidate_talents.c.talent_id, candidate_talents.c.reason)
+        .where(candidate_talents.c.run_id == run_id)
+        .order_by(candidate_talents.c.talent_id)
+    )
+    return [CandidateRow(talent_id=row[0], reason=row[1]) for row in connection.execute(statement)]
+
+
+def candidates_of_runs(connection: sa.Connection, run_ids: Collection[str]) -> set[str]:
+    """Return the talents that any of these runs chose."""
+    if not run_ids:
+        return set()
+    statement = sa.select(candidate_talents.c.talent_id).where(candidate_talents.c.run_id.in_(list(run_ids)))
+    return set(connection.scalars(statement))
+
+
+def newest_batch(connection: sa.Connection) -> str | None:
+    """Return the run that chose candidates last."""
+    statement = sa.select(candidate_talents.c.run_id).order_by(candidate_talents.c.chosen_at.desc()).limit(1)
+    return connection.scalar(statement)
+
+
+def forget_batches_before(connection: sa.Connection, moment: datetime) -> int:
+    """Remove hand-off rows that nobody works on any more; returns how many."""
+    result = connection.execute(sa.delete(candidate_talents).where(candidate_talents.c.chosen_at < moment))
+    return result.rowcount
+
+
+def _accounts_by_talent(rules: ReadingRules, *, now: datetime, talent_ids: Sequence[str]) -> sa.Subquery:
+    """For each talent with accounts: whether one is readable, changed, and due again after a failure, as 1 or 0."""
+    changed = is_changed(verified_only=rules.verified_only)
+    readable = is_readable(verified_only=rules.verified_only, waiting_outcomes=rules.waiting_outcomes, now=now)
+    due_again = is_due_again(verified_only=rules.verified_only, repeated_outcomes=rules.repeated_outcomes, now=now)
+    statement = (
+        sa.select(
+            account.c.creatorId.label("talent_id"),
+            sa.func.max(sa.case((readable, 1), else_=0)).label("is_readable"),
+            sa.func.max(sa.case((changed, 1), else_=0)).label("is_changed"),
+            sa.func.max(sa.case((due_again, 1), else_=0)).label("is_due_again"),
+        )
+        .select_from(accounts_with_ledger)
+        .where(is_on(rules.platforms))
+        .group_by(account.c.creatorId)
+    )
+    if talent_ids:
+        statement = statement.where(account.c.creatorId.in_(list(talent_ids)))
+    return statement.subquery()
+
+
+def _talents_with_lost_accounts(rules: ReadingRules, talent_ids: Sequence[str]) -> sa.Select[tuple[str]]:
+    """Talents of accounts that the ledger still knows and that are theirs no longer."""
+    statement = (
+        sa.select(ledger.c.talent_id)
+        .select_from(ledger.outerjoin(account, is_account_of_ledger(rules.platforms)))
+        .where(account.c.id.is_(None))
+    )
+    return statement.where(ledger.c.talent_id.in_(list(talent_ids))) if talent_ids else statement
