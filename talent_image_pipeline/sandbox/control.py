@@ -8,8 +8,8 @@ Method   Path                                      Meaning
 =======  ========================================  ==========================================================
 GET      ``/control``                              everything: situations, platforms, accounts, calls
 GET      ``/control/accounts/{network}/{handle}``  one account
-PUT      ``/control/accounts/{network}/{handle}``  ``{"situation": "silhouette"}``, with ``seconds`` and
-                                                   ``redirect_to`` where the situation needs them;
+PUT      ``/control/accounts/{network}/{handle}``  ``{"situation": "silhouette"}``, with ``seconds``,
+                                                   ``redirect_to`` or ``error`` where it needs them;
                                                    ``{"picture": "new"}`` uploads another picture;
                                                    ``{"reconnect": true}`` answers with new tokens
 POST     ``/control/accounts``                     ``{"network": ..., "handle": ...}`` adds one and answers with
@@ -48,6 +48,7 @@ MOST_IN_BULK = 100_000
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_OF_TROUBLE = {"situation", "seconds", "redirect_to", "error"}
 
 
 def control_routes(world: World) -> list[Route]:
@@ -93,7 +94,7 @@ class _Control:
         return JSONResponse(_account(self._named_account(request)))
 
     async def change_account(self, request: Request) -> Response:
-        body = await _body(request, {"situation", "seconds", "redirect_to", "picture", "reconnect"})
+        body = await _body(request, {*_OF_TROUBLE, "picture", "reconnect"})
         account = self._named_account(request)
         trouble = _trouble(body, account.trouble)
         if body.get("picture", "new") != "new":
@@ -105,7 +106,7 @@ class _Control:
         return JSONResponse(_account(account) | tokens)
 
     async def add_accounts(self, request: Request) -> Response:
-        body = await _body(request, {"network", "handle", "name", "situation", "seconds", "redirect_to", "count"})
+        body = await _body(request, {*_OF_TROUBLE, "network", "handle", "name", "count"})
         network = _choice(Network, body.get("network"), "network")
         if "count" in body:
             count = _whole_number(body["count"], "count", most=MOST_IN_BULK)
@@ -120,7 +121,7 @@ class _Control:
 
     async def change_platform(self, request: Request) -> Response:
         latencies = {"api_latency_ms", "image_latency_ms"}
-        body = await _body(request, {"situation", "seconds", "redirect_to", "limit", "usage_percent", *latencies})
+        body = await _body(request, {*_OF_TROUBLE, "limit", "usage_percent", *latencies})
         platform = _choice(Platform, request.path_params["platform"], "platform")
         state = self._world.platforms[platform]
         trouble = _trouble(body, state.trouble)
@@ -212,13 +213,14 @@ def _choice(kind: type[_Choice], value: object, name: str) -> _Choice:
 def _trouble(body: Mapping[str, Any], now: Trouble) -> Trouble:
     """Return the trouble that a body asks for; without a situation it stays what it is."""
     if "situation" not in body:
-        if body.keys() & {"seconds", "redirect_to"}:
-            raise ValueError("seconds and redirect_to go together with a situation")
+        if body.keys() & _OF_TROUBLE:
+            raise ValueError("seconds, redirect_to and error go together with a situation")
         return now
     return Trouble(
         situation=_choice(Situation, body["situation"], "situation"),
         seconds=_number(body.get("seconds", NO_TROUBLE.seconds), "seconds"),
         redirect_to=_text(body.get("redirect_to", NO_TROUBLE.redirect_to), "redirect_to"),
+        error=_text(body["error"], "error") if "error" in body else NO_TROUBLE.error,
     )
 
 

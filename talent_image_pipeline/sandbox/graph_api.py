@@ -56,6 +56,7 @@ _USER_FIELDS = frozenset(
 _DISCOVERABLE_FIELDS = _USER_FIELDS - {"user_id", "account_type", "is_published", "legacy_instagram_user_id"}
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+/?")
 _DISCOVERY = re.compile(r"business_discovery\.username\((?P<name>[^(){}]*)\)\{(?P<fields>[^{}]*)\}")
+_NAMED_ERROR = re.compile(r"(?P<code>[0-9]+)(/(?P<subcode>[0-9]+))?( (?P<message>.+))?")
 _DEFAULT_FIELDS = "id,username"
 _TRACE = "AsandboxTraceOfTheCall"
 
@@ -142,6 +143,22 @@ _ERRORS: Mapping[Situation, GraphAnswer] = {
 }
 
 
+def _error_in(trouble: Trouble) -> GraphAnswer | None:
+    """Return the error that a trouble is; none where it is none of the API's own."""
+    if trouble.situation is Situation.API_ERROR:
+        return _named_error(trouble.error)
+    return _ERRORS.get(trouble.situation)
+
+
+def _named_error(text: str) -> GraphAnswer:
+    """Return an error by its numbers, as in ``190/467``, with whatever follows them as its message."""
+    named = _NAMED_ERROR.fullmatch(text)
+    if named is None:
+        return _ERRORS[Situation.TRANSIENT]
+    subcode = int(named["subcode"]) if named["subcode"] else None
+    return graph_error(named["message"] or f"(#{named['code']}) Error", code=int(named["code"]), subcode=subcode)
+
+
 async def instagram_api(world: World, request: Request) -> Response:
     """Answer a request to Instagram's own host: ``/me``, a user by id, and the refresh of a long-lived token."""
     path = _without_version(request.path_params["path"])
@@ -198,6 +215,8 @@ def _renewed_token(world: World, query: Mapping[str, str], trouble: Trouble) -> 
     owner = _owner_of_living_token(world, token, trouble)
     if trouble.situation is Situation.REFRESH_REFUSED:
         raise GraphRefusedError(_INVALID_TOKEN)
+    if trouble.situation is Situation.REFRESH_ERROR:
+        raise GraphRefusedError(_named_error(trouble.error))
     _refuse_in_trouble(owner, trouble)
     claims = read_token(INSTAGRAM_PREFIX, token or "")
     now = world.now()
@@ -408,7 +427,7 @@ def _refuse_facebook_trouble(trouble: Trouble) -> None:
         Situation.CHECKPOINT,
         Situation.UNCONFIRMED,
     }
-    error = _ERRORS.get(trouble.situation)
+    error = _error_in(trouble)
     if error is not None and trouble.situation not in of_own_token:
         raise GraphRefusedError(error)
 
@@ -424,7 +443,7 @@ def _refuse_in_trouble(account: Account, trouble: Trouble) -> None:
         )
     if trouble.situation is Situation.DELETED:
         raise GraphRefusedError(_unsupported_get(account.account_id))
-    error = _ERRORS.get(trouble.situation)
+    error = _error_in(trouble)
     if error is not None:
         raise GraphRefusedError(error)
 

@@ -209,6 +209,8 @@ def _caching(network: Network, body: bytes) -> dict[str, str]:
 async def _faulty_picture(trouble: Trouble, body: bytes, content_type: str) -> Response | None:
     """Return what the image host sends in place of a sound picture; none when it is sound, after its delay."""
     situation = trouble.situation
+    if not situation.startswith("picture_"):
+        return None
     if situation is Situation.PICTURE_SLOW:
         await asyncio.sleep(trouble.seconds)
         return None

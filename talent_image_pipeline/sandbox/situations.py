@@ -51,6 +51,7 @@ class Situation(StrEnum):
     CUSTOM_LIMIT = "custom_limit"
     POLICY_BLOCK = "policy_block"
 
+    API_ERROR = "api_error"
     FIELD_REMOVED = "field_removed"
     KEY_INVALID = "key_invalid"
     API_NOT_ENABLED = "api_not_enabled"
@@ -71,6 +72,7 @@ class Situation(StrEnum):
     REFRESH_REQUEST_LOST = "refresh_request_lost"
     REFRESH_REFUSED = "refresh_refused"
     REFRESH_OUTAGE = "refresh_outage"
+    REFRESH_ERROR = "refresh_error"
 
     PICTURE_TRUNCATED = "picture_truncated"
     PICTURE_IS_HTML = "picture_is_html"
@@ -109,6 +111,7 @@ EXPLANATIONS: dict[Situation, str] = {
     Situation.PAGE_LIMIT: "The page's limit is exhausted (Graph code 32).",
     Situation.CUSTOM_LIMIT: "A custom limit is exhausted (Graph code 613; YouTube rateLimitExceeded as HTTP 429).",
     Situation.POLICY_BLOCK: "Blocked for a breach of policy (Graph code 368).",
+    Situation.API_ERROR: "The error in `error`: Graph `190/467`, TikTok `invalid_params`, YouTube `403 forbidden`.",
     Situation.FIELD_REMOVED: "The platform no longer knows a field asked for (Graph 100, TikTok invalid_params).",
     Situation.KEY_INVALID: "The API key or client id is wrong (YouTube keyInvalid, TikTok invalid_client).",
     Situation.API_NOT_ENABLED: "The project may not use the API (YouTube accessNotConfigured).",
@@ -127,6 +130,7 @@ EXPLANATIONS: dict[Situation, str] = {
     Situation.REFRESH_REQUEST_LOST: "The next token refresh is lost before anything is rotated; then all is well.",
     Situation.REFRESH_REFUSED: "The refresh token is refused (TikTok invalid_grant, Instagram 190).",
     Situation.REFRESH_OUTAGE: "Token refreshes answer with an HTML error page; reads work while the token lives.",
+    Situation.REFRESH_ERROR: "Token refreshes end in the error named in `error`; reads work while the token lives.",
     Situation.PICTURE_TRUNCATED: "The picture ends halfway, with a Content-Length that matches.",
     Situation.PICTURE_IS_HTML: "An HTML page that claims to be image/jpeg.",
     Situation.PICTURE_IS_SVG: "An SVG with a script that claims to be image/png.",

@@ -53,7 +53,9 @@ _SCOPE = "user.info.basic"
 _MESSAGES = {
     "access_token_invalid": (401, "The access token is invalid or not found in the request."),
     "scope_not_authorized": (401, "The user did not authorize the scope required for completing this request."),
+    "scope_permission_missed": (401, "Additional scopes are required to read one or more fields."),
     "invalid_params": (400, "One or more fields in request is invalid."),
+    "invalid_file_upload": (400, "The uploaded file does not meet the API specifications."),
     "rate_limit_exceeded": (429, "The API rate limit was exceeded. Please try again later."),
     "internal_error": (500, "Something is wrong. Please try again later."),
 }
@@ -120,6 +122,8 @@ def _refusal(world: World, fields: str, claims: Claims | None, account: Account 
         return "access_token_invalid"
     if trouble.situation in _CODES:
         return _CODES[trouble.situation]
+    if trouble.situation is Situation.API_ERROR:
+        return trouble.error if trouble.error in _MESSAGES else "internal_error"
     names = _split(fields)
     if not names or not _BASIC_FIELDS.union(_OTHER_SCOPES_FIELDS).issuperset(names):
         return "invalid_params"
@@ -189,6 +193,8 @@ async def _token(world: World, request: Request) -> Response:
     refusal = _token_request_error(world, form)
     if refusal is not None:
         return refusal
+    if trouble.situation is Situation.REFRESH_ERROR:
+        return _oauth_error(world, trouble.error or "temporarily_unavailable", "As it was asked for.")
     return _rotated(world, claims, account, trouble)
 
 

@@ -58,11 +58,13 @@ class Trouble:
         situation: Which of the known situations it is.
         seconds: How long a slow answer takes.
         redirect_to: Where a redirect leads.
+        error: Which error a named one is, as its network writes it; empty: a passing one.
     """
 
     situation: Situation = Situation.OK
     seconds: float = 5.0
     redirect_to: str = "http://127.0.0.1:1/"
+    error: str = ""
 
 
 NO_TROUBLE = Trouble()
@@ -318,6 +320,7 @@ class World:
         *,
         seconds: float = NO_TROUBLE.seconds,
         redirect_to: str = NO_TROUBLE.redirect_to,
+        error: str = NO_TROUBLE.error,
     ) -> None:
         """Say what is the matter with an account from now on.
 
@@ -325,7 +328,7 @@ class World:
             UnknownAccountError: when there is no such account.
             ValueError: when there is no such situation.
         """
-        trouble = Trouble(situation=Situation(situation), seconds=seconds, redirect_to=redirect_to)
+        trouble = Trouble(situation=Situation(situation), seconds=seconds, redirect_to=redirect_to, error=error)
         self.account(network, handle).trouble = trouble
 
     def set_platform_situation(
@@ -335,9 +338,10 @@ class World:
         *,
         seconds: float = NO_TROUBLE.seconds,
         redirect_to: str = NO_TROUBLE.redirect_to,
+        error: str = NO_TROUBLE.error,
     ) -> None:
         """Say what is the matter with a whole platform from now on; it wins over what its accounts have."""
-        trouble = Trouble(situation=Situation(situation), seconds=seconds, redirect_to=redirect_to)
+        trouble = Trouble(situation=Situation(situation), seconds=seconds, redirect_to=redirect_to, error=error)
         self.platforms[Platform(platform)].trouble = trouble
 
     def set_latency(self, *, api: float, image: float) -> None:

@@ -7,6 +7,7 @@ Sources: developers.google.com/youtube/v3, "channels: list", "errors" and "deter
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,7 @@ _OF_ONE_CHANNEL = frozenset(
     if situation in (Situation.OK, Situation.DELETED, Situation.NO_PICTURE, Situation.SILHOUETTE)
     or situation.startswith("picture_")
 )
+_NAMED_ERROR = re.compile(r"(?P<status>[45][0-9]{2}) (?P<reason>[A-Za-z_]+)")
 _THUMBNAILS = {"default": 88, "medium": 240, "high": 800}
 _OVER_QUOTA = (
     'The request cannot be completed because you have exceeded your <a href="/youtube/v3/getting-started#quota">'
@@ -173,6 +175,7 @@ def _refuse_in_trouble(trouble: Trouble) -> None:
         Situation.FIELD_REMOVED: _invalid_field("snippet"),
         Situation.SERVER_ERROR: api_error(500, "backendError", busy, domain="global"),
         Situation.TRANSIENT: api_error(503, "backendError", busy, domain="global", canonical="UNAVAILABLE"),
+        Situation.API_ERROR: _named_error(trouble.error),
     }
     answer = answers.get(trouble.situation)
     if trouble.situation is Situation.ERROR_IN_200:
@@ -180,6 +183,14 @@ def _refuse_in_trouble(trouble: Trouble) -> None:
         answer.status_code = 200
     if answer is not None:
         raise YouTubeRefusedError(answer)
+
+
+def _named_error(text: str) -> Response:
+    """Return an error by its HTTP status and reason, as in ``403 forbidden``."""
+    named = _NAMED_ERROR.fullmatch(text)
+    if named is None:
+        return api_error(503, "backendError", "Backend Error", domain="global")
+    return api_error(int(named["status"]), named["reason"], named["reason"], domain="global")
 
 
 def _refuse_filter(request: Request) -> None:
