@@ -86,10 +86,12 @@ def choose_candidates(
 
 def plan_daily_batches(engine: sa.Engine, *, now: datetime, verified_only: bool) -> list[tuple[str, ...]]:
     """Return everybody who is due today, in batches, never synced talents first, then the longest waiting."""
-    scope = SyncScope(limit=2**31 - 1, minimum_hours=DAILY_MINIMUM_HOURS)
+    rules = reading_rules(verified_only=verified_only)
+    synced_before = now - timedelta(hours=DAILY_MINIMUM_HOURS)
     with read_only(engine).begin() as connection:
-        candidates = _find_candidates(connection, scope=scope, now=now, verified_only=verified_only)
-    return list(batches([candidate.talent_id for candidate in candidates], size=BATCH_SIZE))
+        due = candidate_queries.find_due_talent_ids(connection, rules=rules, now=now, synced_before=synced_before)
+        due += candidate_queries.find_deleted_talents(connection)
+    return list(batches(due, size=BATCH_SIZE))
 
 
 def _find_candidates(
