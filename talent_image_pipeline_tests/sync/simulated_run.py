@@ -21,7 +21,7 @@ from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sync.consequences import OwnedPicture, ledger_after
 from talent_image_pipeline.sync.due import is_owed_a_read
-from talent_image_pipeline.sync.publishing import PublishingRules, publish
+from talent_image_pipeline.sync.publishing import PublishingRules, load_states, publish
 from talent_image_pipeline.sync.report import ResolutionReport
 from talent_image_pipeline.sync.scope import SyncScope
 from talent_image_pipeline.sync.selection import choose_candidates, reading_rules
@@ -159,3 +159,8 @@ def ledger_of(engine: sa.Engine, account_id: str) -> sa.RowMapping | None:
     with engine.begin() as connection:
         statement = sa.select(platform_images).where(platform_images.c.account_id == account_id)
         return connection.execute(statement).mappings().one_or_none()
+
+
+def lock_as_publishing_does(connection: sa.Connection, talent_id: str) -> None:
+    """Hold the locks under which a talent's picture is chosen."""
+    load_states(connection, [talent_id], platforms=RULES.priority)
