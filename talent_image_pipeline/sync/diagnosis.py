@@ -95,7 +95,7 @@ async def diagnose(
     found = [*database, await _look_at_store(settings)]
     found += await _look_at_credentials(settings, platforms, connected=connected, clock=clock)
     found += await _look_at_hosts(settings, deadline_seconds=host_deadline_seconds)
-    found += [_look_at_public_url(settings), _look_at_trusted_origins(settings), _look_at_api_token(settings)]
+    found += [_look_at_public_url(settings), _look_at_trusted_origins(settings)]
     return [*found, await _look_at_workers()]
 
 
@@ -364,15 +364,6 @@ def _look_at_trusted_origins(settings: Settings) -> Diagnosis:
     finding = judge_trusted_origins(sorted(settings.trusted_origins))
     state = State.OK if finding.passed else State.WARNING
     return Diagnosis(name="TALENT_IMAGE_TRUSTED_ORIGINS", state=state, words=finding.words)
-
-
-def _look_at_api_token(settings: Settings) -> Diagnosis:
-    name = "TALENT_API_TOKEN"
-    if settings.talent_api_token is not None and settings.talent_api_token.get_secret_value().strip():
-        return _ok(name, "The HTTP API has a token.")
-    if settings.is_embedded:
-        return _ok(name, "Not set; the embedded default makes one on first start.")
-    return Diagnosis(name=name, state=State.MISSING, words="Not set: the HTTP API needs one.")
 
 
 # --- workers --------------------------------------------------------------------------------------------------------

@@ -232,13 +232,9 @@ def test_production_is_warned_of_a_loopback_address_and_of_trusted_origins(
 
     assert found["TALENT_IMAGE_PUBLIC_URL"].state is State.WARNING
     assert found["TALENT_IMAGE_TRUSTED_ORIGINS"].state is State.WARNING
-    assert found["TALENT_API_TOKEN"].state is State.MISSING
 
 
-def test_the_embedded_default_may_be_on_loopback_and_makes_its_own_token(
-    platform: LoopbackServer, tmp_path: Path
-) -> None:
+def test_the_embedded_default_may_be_on_loopback(platform: LoopbackServer, tmp_path: Path) -> None:
     found = examine(settings_with(platform, talent_data_dir=tmp_path / "data"))
 
     assert found["TALENT_IMAGE_PUBLIC_URL"].state is State.OK
-    assert found["TALENT_API_TOKEN"].state is State.OK
