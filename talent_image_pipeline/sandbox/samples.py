@@ -237,8 +237,8 @@ SAMPLES: tuple[SampleTalent, ...] = (
     SampleTalent(
         id="talent_ines_duarte",
         name="Inês Duarte",
-        note="Instagram's picture is damaged on its way: initials until it comes whole.",
-        accounts=(_instagram("ines.duarte", Situation.PICTURE_TRUNCATED),),
+        note="TikTok was connected without the permission to read the profile: the talent must connect again.",
+        accounts=(_tiktok("inesduarte", Situation.SCOPE_MISSING),),
     ),
     SampleTalent(
         id="talent_tom_becker",
