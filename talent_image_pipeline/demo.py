@@ -73,7 +73,7 @@ def run_demo(*, console: Console, once: bool, ui_port: int) -> None:
             raise DemoError(f"The run {run.run_id} failed: {run.failure}")
         changed = _print_result(console, load_settings(), run_id=run.run_id)
         news = f"{changed} talents show something new" if changed else "Nothing changed"
-        console.print(f"{news}: {run.api_calls} calls to the platforms, {run.downloads} pictures downloaded.")
+        console.print(f"{news}. Calls to the platforms: {run.api_calls}. Pictures downloaded: {run.downloads}.")
         if not once:
             _leave_running(console, stack, ui_port=ui_port)
 

@@ -95,6 +95,15 @@ def is_same_account(ledger: LedgerRecord | None, account: AccountRecord) -> bool
     )
 
 
+def is_known_to_be_no_picture(account: AccountRecord, reading: Reading) -> bool:
+    """Whether the picture that a reading names was downloaded before and turned out to be drawn by the network."""
+    ledger = account.ledger
+    if ledger is None or reading.picture is None or not is_same_account(ledger, account):
+        return False
+    is_remembered = ledger.picture_hash is None and ledger.content_id is not None
+    return is_remembered and ledger.content_id == reading.picture.content_id
+
+
 def ledger_after(
     account: AccountRecord, reading: Reading, *, picture: OwnedPicture | None, now: datetime, chance: random.Random
 ) -> LedgerRecord:
@@ -122,7 +131,8 @@ def ledger_after(
         failure=reading.explanation if consequence.is_failure or consequence.picture is PictureFate.DROPPED else None,
         awaits_resolution=True,
     )
-    return _with_picture(after, consequence.picture, picture=picture, now=now)
+    named = reading.picture.content_id if reading.picture is not None else None
+    return _with_picture(after, consequence.picture, picture=picture, named=named, now=now)
 
 
 def _what_is_still_the_accounts_own(account: AccountRecord, reading: Reading) -> LedgerRecord:
@@ -140,11 +150,12 @@ def _what_is_still_the_accounts_own(account: AccountRecord, reading: Reading) ->
 
 
 def _with_picture(
-    ledger: LedgerRecord, fate: PictureFate, *, picture: OwnedPicture | None, now: datetime
+    ledger: LedgerRecord, fate: PictureFate, *, picture: OwnedPicture | None, named: str | None, now: datetime
 ) -> LedgerRecord:
     if fate is PictureFate.DROPPED:
         changed_at = now if ledger.picture_hash else ledger.changed_at
-        return replace(ledger, content_id=None, picture_etag=None, picture_hash=None, changed_at=changed_at)
+        # A picture that turned out to be none is remembered by its id, so that it is not downloaded again every day.
+        return replace(ledger, content_id=named, picture_etag=None, picture_hash=None, changed_at=changed_at)
     if picture is None:
         return ledger
     return replace(

@@ -45,6 +45,7 @@ from talent_image_pipeline.sync.consequences import (
     CONSEQUENCES,
     OwnedPicture,
     PictureFate,
+    is_known_to_be_no_picture,
     is_same_account,
     ledger_after,
 )
@@ -132,12 +133,15 @@ async def read_platform(
         tools: The platform and what reading it needs.
         accounts: The batch's accounts on this platform, the longest waiting first.
         run_id: The run that claims them.
-        is_forced: Whether healthy accounts are read before their time, and claims of other runs are waited for.
+        is_forced: Whether healthy accounts are read before their time, claims of other runs are waited for, and what
+            turned out to be no picture is looked at again.
         minimum_hours: How old a healthy read must be to be repeated.
         limits: What bounds the work.
     """
     started = time.perf_counter()
-    reader = _PlatformReader(tools=tools, run_id=run_id, limits=limits, deadline=_deadline(tools.clock, limits))
+    reader = _PlatformReader(
+        tools=tools, run_id=run_id, limits=limits, deadline=_deadline(tools.clock, limits), is_forced=is_forced
+    )
     reader.report.accounts = len(accounts)
     age = timedelta(hours=minimum_hours)
     owed = [
@@ -147,7 +151,7 @@ async def read_platform(
     ]
     reader.report.not_owed = len(accounts) - len(owed)
     if owed:
-        await reader.read(owed, waits_for_claims=is_forced)
+        await reader.read(owed)
     reader.report.ended_unanswered = tools.circuit.is_open
     reader.report.seconds = time.perf_counter() - started
     return reader.report
@@ -165,6 +169,7 @@ class _PlatformReader:
     run_id: str
     limits: ReadingLimits
     deadline: datetime
+    is_forced: bool
     report: PlatformReport = field(init=False)
     pictures: dict[str, PictureRecord] = field(default_factory=dict)
     claimed: dict[str, AccountRecord] = field(default_factory=dict)
@@ -173,12 +178,12 @@ class _PlatformReader:
     def __post_init__(self) -> None:
         self.report = PlatformReport(platform=self.tools.platform.name)
 
-    async def read(self, owed: Sequence[AccountRecord], *, waits_for_claims: bool) -> None:
+    async def read(self, owed: Sequence[AccountRecord]) -> None:
         """Run all stages until every account is read, or the deadline has passed."""
         await self.tools.gate.load()
         try:
             async with self._claims_renewed():
-                await self._run_stages(owed, waits_for_claims=waits_for_claims)
+                await self._run_stages(owed)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._in_transaction(
@@ -186,7 +191,7 @@ class _PlatformReader:
                 )
                 await self.tools.gate.save()
 
-    async def _run_stages(self, owed: Sequence[AccountRecord], *, waits_for_claims: bool) -> None:
+    async def _run_stages(self, owed: Sequence[AccountRecord]) -> None:
         concurrency = min(self.limits.api_concurrency, self.tools.platform.concurrency)
         call_in, call_out = anyio.create_memory_object_stream[Call](0)
         picture_in, picture_out = anyio.create_memory_object_stream[_Read](self.limits.picture_concurrency)
@@ -203,7 +208,7 @@ class _PlatformReader:
                         callers.start_soon(self._call_all, call_out.clone(), picture_in.clone(), done_in.clone())
                     call_out.close()
                     async with call_in:
-                        await self._feed(owed, call_in, waits_for_claims=waits_for_claims)
+                        await self._feed(owed, call_in)
 
     async def _warm_workers(self, pictures: int) -> None:
         """Start picture workers while the first calls are on their way."""
@@ -212,9 +217,7 @@ class _PlatformReader:
 
     # Claiming
 
-    async def _feed(
-        self, owed: Sequence[AccountRecord], calls: MemoryObjectSendStream[Call], *, waits_for_claims: bool
-    ) -> None:
+    async def _feed(self, owed: Sequence[AccountRecord], calls: MemoryObjectSendStream[Call]) -> None:
         """Claim accounts chunk by chunk, just before they are read, and plan their calls."""
         elsewhere: list[AccountRecord] = []
         for chunk in batches(owed, size=CLAIM_CHUNK):
@@ -223,7 +226,7 @@ class _PlatformReader:
                 continue
             elsewhere += await self._feed_chunk(chunk, calls)
         self.report.read_elsewhere += len(elsewhere)
-        if waits_for_claims and elsewhere:
+        if self.is_forced and elsewhere:
             unread = await self._wait_for_claims(elsewhere)
             still_elsewhere = await self._feed_chunk(unread, calls)
             self.report.read_elsewhere -= len(unread) - len(still_elsewhere)
@@ -387,8 +390,6 @@ class _PlatformReader:
         if refreshed.calls:
             self.tools.circuit.record(refreshed.failure.outcome if refreshed.failure else Outcome.UNCHANGED)
         if refreshed.failure is not None:
-            if refreshed.calls:
-                self.tools.circuit.record(refreshed.failure.outcome)
             is_passing = refreshed.failure.outcome is not Outcome.NEEDS_RECONNECT
             may_go_on = is_readable_without_refresh(record.token_expires_at, self.tools.clock())
             return call if is_passing and may_go_on else refreshed.failure
@@ -447,6 +448,9 @@ class _PlatformReader:
             return Owned(reading=replace(again, outcome=Outcome.UNAVAILABLE, explanation=words))
 
     async def _own_once(self, read: _Read, reading: Reading) -> Owned:
+        if not self.is_forced and is_known_to_be_no_picture(read.account, reading):
+            words = (read.account.ledger and read.account.ledger.failure) or "the picture was drawn by the network"
+            return Owned(reading=replace(reading, outcome=Outcome.NO_PICTURE, explanation=words))
         ledger = read.account.ledger if is_same_account(read.account.ledger, read.account) else None
         current = self.pictures.get(ledger.picture_hash) if ledger and ledger.picture_hash else None
         return await self.tools.owner.own(
@@ -555,8 +559,7 @@ class _PlatformReader:
         **named: _Arguments.kwargs,
     ) -> _Result:
         def run() -> _Result:
-            with self.tools.engine.begin() as connection:
-                return query(connection, *arguments, **named)
+            return in_transaction(self.tools.engine, lambda connection: query(connection, *arguments, **named))
 
         return await anyio.to_thread.run_sync(run)
 

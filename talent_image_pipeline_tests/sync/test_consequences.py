@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from talent_image_pipeline.database.records import AccountRecord
-from talent_image_pipeline.platforms.contract import Outcome, Reading
+from talent_image_pipeline.platforms.contract import Outcome, PictureReference, Reading
 from talent_image_pipeline.sync.consequences import (
     CONSEQUENCES,
     OwnedPicture,
     PictureFate,
+    is_known_to_be_no_picture,
     is_same_account,
     ledger_after,
 )
@@ -121,6 +123,17 @@ def test_another_account_behind_the_same_handle_does_not_keep_the_picture() -> N
     ledger = after(account, Outcome.UNAVAILABLE, upstream_id="new-id").ledger
     assert ledger is not None
     assert ledger.picture_hash is None
+
+
+def test_a_picture_that_turned_out_to_be_none_is_known_again_by_its_content_id() -> None:
+    reference = PictureReference(url=SecretStr("https://yt3.ggpht.com/a=s88"), content_id="letter-avatar")
+    reading = Reading(outcome=Outcome.NO_PICTURE, explanation="a single letter", picture=reference)
+    account = make_account(ledger=make_ledger())
+    ledger = ledger_after(account, reading, picture=None, now=NOW, chance=random.Random(1))
+    named_again = Reading(outcome=Outcome.PICTURE, explanation="", picture=reference)
+    assert ledger.picture_hash is None
+    assert is_known_to_be_no_picture(replace(account, ledger=ledger), named_again)
+    assert not is_known_to_be_no_picture(account, named_again)
 
 
 def test_a_new_picture_replaces_the_old_one_and_dates_the_change() -> None:
