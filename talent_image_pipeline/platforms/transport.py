@@ -143,12 +143,16 @@ def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
     certificates = httpx.create_ssl_context(verify=True, trust_env=False)
 
     def open_session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=certificates, limit=max_connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             max_field_size=HEADER_LIMIT,
         )
+        # Otherwise every GET whose connection breaks is sent once more at once, uncounted and without a backoff. Only
+        # an attribute that aiohttp's own test client sets turns that off.
+        session._retry_connection = False
+        return session
 
     return httpx.AsyncClient(
         transport=AiohttpTransport(verify=certificates, trust_env=False, client=open_session),
