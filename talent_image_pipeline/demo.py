@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import sqlalchemy as sa
 from rich.console import Console
@@ -75,7 +76,7 @@ def run_demo(*, console: Console, once: bool, ui_port: int) -> None:
         news = f"{changed} talents show something new" if changed else "Nothing changed"
         console.print(f"{news}. Calls to the platforms: {run.api_calls}. Pictures downloaded: {run.downloads}.")
         if not once:
-            _leave_running(console, stack, ui_port=ui_port)
+            _leave_running(console, stack, load_settings(), ui_port=ui_port)
 
 
 def serve_sandbox(*, console: Console, port: int) -> None:
@@ -165,27 +166,29 @@ def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], str]:
     return {(row[0], row[1]): row[2] or "-" for row in connection.execute(statement)}
 
 
-def _leave_running(console: Console, stack: ExitStack, *, ui_port: int) -> None:
+def _leave_running(console: Console, stack: ExitStack, settings: Settings, *, ui_port: int) -> None:
     """Leave the picture service and Dagster's UI and daemon running until Ctrl-C."""
+    log = settings.talent_data_dir / "demo.log"
+    output = stack.enter_context(log.open("w", encoding="utf-8"))
     commands = [
         [sys.executable, "-m", "talent_image_pipeline.cli", "serve", "--port", str(_SERVICE_PORT)],
         [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(ui_port)],
     ]
-    processes = [stack.enter_context(_child(command)) for command in commands]
-    console.print(f"\nDagster UI: http://127.0.0.1:{ui_port} (ready in a few seconds)")
-    console.print(
-        f"Sandbox:    http://127.0.0.1:{DEFAULT_PORT}/control, to change an account and watch the sensor react"
-    )
-    console.print("Ctrl-C ends everything.")
+    processes = [stack.enter_context(_child(command, output)) for command in commands]
+    console.print(f"\nDagster UI: http://127.0.0.1:{ui_port} (ready in some seconds)")
+    console.print(f"Pictures:   http://127.0.0.1:{_SERVICE_PORT}, the addresses above")
+    console.print(f"Sandbox:    http://127.0.0.1:{DEFAULT_PORT}/control, where accounts can be changed")
+    console.print(f"What they print goes to {log}. Ctrl-C ends everything.")
     try:
         processes[-1].wait()
+        raise DemoError(f"The Dagster UI ended by itself; {log} says why.")
     except KeyboardInterrupt:
         console.print("Stopping …")
 
 
 @contextmanager
-def _child(command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command, env=dict(os.environ))  # noqa: S603 - our own interpreter and modules
+def _child(command: Sequence[str], output: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(command, env=dict(os.environ), stdout=output, stderr=output)  # noqa: S603 - our own
     try:
         yield process
     finally:
