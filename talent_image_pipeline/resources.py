@@ -7,6 +7,7 @@ resource it also stores and shows, so secrets are read from the settings when a 
 See https://docs.dagster.io/guides/build/external-resources.
 """
 
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -25,6 +26,8 @@ from talent_image_pipeline.sync.reading import ReadingLimits
 from talent_image_pipeline.sync.report import PlatformReport
 from talent_image_pipeline.sync.scope import BATCH_SIZE, SyncScope
 from talent_image_pipeline.sync.session import ReadingSession, open_reading_session
+
+_SECONDS_TO_STOP = 30.0
 
 
 class DatabaseResource(dg.ConfigurableResource[Any]):
@@ -115,17 +118,23 @@ class PlatformsResource(dg.ConfigurableResource[Any]):
         self, platform: Platform, accounts: Sequence[AccountRecord], *, run_id: str, scope: SyncScope
     ) -> PlatformReport:
         """Read a platform's accounts; an interrupt stops it promptly and leaves what is done."""
+        has_ended = threading.Event()
 
         async def read_in_loop() -> PlatformReport:
-            return await self._session.read(
-                platform, accounts, run_id=run_id, is_forced=scope.force, minimum_hours=scope.minimum_hours
-            )
+            try:
+                return await self._session.read(
+                    platform, accounts, run_id=run_id, is_forced=scope.force, minimum_hours=scope.minimum_hours
+                )
+            finally:
+                has_ended.set()
 
         reading = self._portal.start_task_soon(read_in_loop)
         try:
             return reading.result()
         except BaseException:
             reading.cancel()
+            # The database must not be closed while what was read is written and the claims are given back.
+            has_ended.wait(timeout=_SECONDS_TO_STOP)
             raise
 
 

@@ -17,7 +17,7 @@ from talent_image_pipeline.assets.checks import (
     platform_check_specs,
 )
 from talent_image_pipeline.assets.frames import column_schema, platform_metadata
-from talent_image_pipeline.database import account_queries, tables
+from talent_image_pipeline.database import account_queries, ledger_queries, tables
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.resources import DatabaseResource, PlatformsResource, SyncScopeResource
@@ -52,6 +52,10 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
         scope: SyncScopeResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         batch = batch_of(context, database)
+        if context.run.parent_run_id is not None:
+            # The run that this one repeats has ended, perhaps by being killed: nobody reads what it claimed.
+            with database.engine.begin() as connection:
+                ledger_queries.release_claims(connection, run_id=context.run.parent_run_id, platform=platform.name)
         with read_only(database.engine).begin() as connection:
             accounts = account_queries.load_batch_accounts(
                 connection,

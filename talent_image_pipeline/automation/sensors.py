@@ -32,6 +32,8 @@ from talent_image_pipeline.sync.selection import reading_rules
 SECONDS_BETWEEN_TICKS = 2
 _FAILURES_COUNT_FOR = timedelta(hours=1)
 _RUNS_LOOKED_AT = 100
+#: A run that a terminal started and a power cut ended stays "started" for ever: nobody monitors it.
+_RUNS_END_WITHIN = timedelta(hours=6)
 _CHANGES_PER_TICK = MAXIMUM_REQUESTS_PER_TICK * BATCH_SIZE * 2
 
 _ON_THEIR_WAY = [
@@ -65,7 +67,7 @@ def social_account_changes(context: dg.SensorEvaluationContext, database: Databa
     sequence = int(context.cursor or 0)
     plan = plan_change_requests(
         changes,
-        on_their_way=_talents_on_their_way(context.instance, database.engine),
+        on_their_way=_talents_on_their_way(context.instance, database.engine, now=now),
         failed_runs=_failed_runs(context.instance, now=now),
         sequence=sequence,
         now=now,
@@ -102,13 +104,10 @@ def _run_requests(plan: ChangePlan) -> list[dg.RunRequest]:
     ]
 
 
-def _talents_on_their_way(instance: dg.DagsterInstance, engine: sa.Engine) -> set[str]:
+def _talents_on_their_way(instance: dg.DagsterInstance, engine: sa.Engine, *, now: datetime) -> set[str]:
     """Return the talents of runs that have not ended: named in their config, or chosen by themselves."""
-    runs = [
-        run
-        for run in instance.get_runs(filters=dg.RunsFilter(statuses=_ON_THEIR_WAY))
-        if run.job_name in {SYNC_JOB, REFRESH_JOB}
-    ]
+    lately = dg.RunsFilter(statuses=_ON_THEIR_WAY, created_after=now - _RUNS_END_WITHIN)
+    runs = [run for run in instance.get_runs(filters=lately) if run.job_name in {SYNC_JOB, REFRESH_JOB}]
     talents = set(_talents_of(runs))
     unnamed = [run.run_id for run in runs if not set(_talents_of([run]))]
     with read_only(engine).begin() as connection:

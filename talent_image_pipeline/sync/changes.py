@@ -8,7 +8,7 @@ nor a daemon that was down loses one.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,6 +19,8 @@ from talent_image_pipeline.sync.scope import BATCH_SIZE
 MAXIMUM_REQUESTS_PER_TICK = 5
 FIRST_BACKOFF = timedelta(seconds=15)
 LONGEST_BACKOFF = timedelta(minutes=30)
+#: 200 talents of a failed run are asked for as 8 runs, then as 67, then alone.
+SMALLER_AFTER_FAILURE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +99,12 @@ def plan_change_requests(
         if talent_id not in waiting and _is_backing_off(failures.get(talent_id, []), now=now)
     }
     ready = [talent_id for talent_id in states if talent_id not in waiting | backing_off]
-    # A talent whose run failed is asked for apart, so that it cannot take the others down with it again.
-    suspects = [talent_id for talent_id in ready if talent_id in failures]
     urgent = [talent_id for talent_id in ready if talent_id not in failures and talent_id not in retries_only]
     repeated = [] if on_their_way else [t for t in ready if t not in failures and t in retries_only][:BATCH_SIZE]
     groups = [
         *batches(urgent, size=BATCH_SIZE),
         *batches(repeated, size=BATCH_SIZE),
-        *((talent_id,) for talent_id in suspects),
+        *_groups_of_suspects([talent_id for talent_id in ready if talent_id in failures], failures),
     ]
     asked = groups[:MAXIMUM_REQUESTS_PER_TICK]
     requests = tuple(
@@ -117,6 +117,21 @@ def plan_change_requests(
         left_for_next_tick=len(ready) - sum(len(group) for group in asked),
     )
     return _with_words(plan, accounts=len(changes), talents=len(states))
+
+
+def _groups_of_suspects(
+    suspects: Sequence[str], failures: Mapping[str, Sequence[datetime]]
+) -> Iterator[tuple[str, ...]]:
+    """Ask for talents whose run failed apart from the others, and in smaller groups after every further failure.
+
+    Mostly a run was killed and its talents are sound: asking for each alone would be hundreds of runs. If one of them
+    is what made it fail, it ends up alone and cannot take others down with it.
+    """
+    by_failures: dict[int, list[str]] = {}
+    for talent_id in suspects:
+        by_failures.setdefault(len(failures[talent_id]), []).append(talent_id)
+    for number, talent_ids in sorted(by_failures.items()):
+        yield from batches(talent_ids, size=max(1, BATCH_SIZE // SMALLER_AFTER_FAILURE**number))
 
 
 def _failures_by_talent(failed_runs: Sequence[FailedRun]) -> dict[str, list[datetime]]:

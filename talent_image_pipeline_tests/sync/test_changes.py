@@ -68,6 +68,19 @@ def test_a_failed_run_is_asked_for_again_after_a_backoff_and_apart_from_the_othe
     assert [request.talent_ids for request in later.requests] == [("talent-2",), ("talent-1",)]
 
 
+def test_a_killed_run_of_many_talents_is_asked_for_as_few_smaller_runs_until_a_talent_is_alone() -> None:
+    many = [change(talent) for talent in range(BATCH_SIZE)]
+    failed = FailedRun(talent_ids=frozenset(item.talent_id for item in many), ended_at=NOW)
+    later = NOW + timedelta(hours=1)
+    sizes = []
+    for failures in (1, 2, 3):
+        made = plan(*many, failed_runs=[failed] * failures, now=later)
+        sizes.append(max(len(request.talent_ids) for request in made.requests))
+    assert sizes[0] < BATCH_SIZE
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 1
+
+
 def test_the_backoff_grows_with_every_failed_run() -> None:
     failed = [FailedRun(talent_ids=frozenset({"talent-1"}), ended_at=NOW)] * 5
     assert asked(plan(change(1), failed_runs=failed, now=NOW + timedelta(minutes=1))) == []

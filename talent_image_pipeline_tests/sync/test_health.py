@@ -1,6 +1,7 @@
 """What the data team is told of a run: what is a warning, what is an error, and with which words."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def failure(outcome: Outcome, explanation: str) -> AccountFailure:
 
 
 @pytest.mark.parametrize("outcomes", [{}, {"picture": 5, "unchanged": 5}, {"no_picture": 1, "gone": 1}])
-def test_a_platform_that_answered_everything_is_healthy(outcomes: dict[str, int]) -> None:
+def test_a_platform_that_answered_everything_is_healthy(outcomes: dict[str, Any]) -> None:
     assert judge_answering(report(**outcomes)).passed
     assert judge_error_budget(report(**outcomes)).passed
     assert judge_connections(report(**outcomes)).passed
@@ -40,7 +41,7 @@ def test_a_platform_that_answered_everything_is_healthy(outcomes: dict[str, int]
         {"unavailable": 99, "needs_reconnect": 1},
     ],
 )
-def test_a_platform_that_is_down_or_limits_us_is_a_warning_and_no_error(outcomes: dict[str, int]) -> None:
+def test_a_platform_that_is_down_or_limits_us_is_a_warning_and_no_error(outcomes: dict[str, Any]) -> None:
     answering = judge_answering(report(**outcomes))
     assert (answering.passed, answering.is_error) == (False, False)
     assert judge_error_budget(report(**outcomes)).passed
