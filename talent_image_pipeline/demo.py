@@ -5,6 +5,7 @@ What does not: the sandbox (``sandbox/``), the sync (``assets/``) and the servic
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,8 @@ def run_demo(*, console: Console, once: bool, ui_port: int) -> None:
         use_dagster_home()
     except NoDagsterHomeError as error:
         raise DemoError(str(error)) from None
+    # Being terminated ends what was started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         _start_sandbox(stack, console, settings)
         _prepare_database(console, load_settings())

@@ -64,13 +64,13 @@ def test_the_demo_shows_every_kind_of_talent_and_a_second_run_downloads_nothing(
     assert re.search(r"Nothing changed\..*Pictures downloaded: 0\.", second), second[-2000:]
 
 
-def test_the_demo_leaves_the_ui_running_until_it_is_interrupted(home: Path) -> None:
+def test_the_demo_leaves_the_ui_running_until_it_is_ended_and_then_leaves_nothing_behind(home: Path) -> None:
     port = free_port()
     process = start_demo(home, "--port", str(port))
     try:
         assert "dagster_webserver_version" in answer_of(f"http://127.0.0.1:{port}/server_info", process)
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert f"http://127.0.0.1:{port}" in output
     with pytest.raises(urllib.error.URLError):
