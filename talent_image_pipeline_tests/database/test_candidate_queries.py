@@ -1,5 +1,6 @@
 """What is found as changed or due, and that whatever the sensor asks for is gone once its run has ended."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -167,7 +168,15 @@ def test_a_connection_late_in_the_day_does_not_delay_the_daily_read_of_the_other
     assert sim.run(migrated_engine, now=tomorrow, minimum_hours=20.0, talent_ids=("ada",)) == ["ada-instagram"]
 
 
+def limit_parameters(connection: sqlite3.Connection, _record: object) -> None:
+    """Take as many as SQLite does unless it was built otherwise (https://sqlite.org/limits.html)."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+
+
 def test_a_run_of_twenty_thousand_named_talents_is_chosen(migrated_engine: sa.Engine) -> None:
+    if migrated_engine.dialect.name == "sqlite":
+        sa.event.listen(migrated_engine, "connect", limit_parameters)
+        migrated_engine.dispose()
     with migrated_engine.begin() as connection:
         rows = [
             {"id": f"{number:05}", "userId": f"user-{number}", "name": "Ada", "createdAt": NOON, "updatedAt": NOON}
