@@ -68,6 +68,11 @@ class Networks:
         user = {"user_id": f"id-of-{handle}", "username": handle, "has_profile_pic": self.has_pictures}
         return reply_json(user | ({"profile_picture_url": self.picture_url(handle)} if self.has_pictures else {}))
 
+    def user_with_picture(self, handle: str, *, picture: str) -> Reply:
+        """Answer that an Instagram account shows this picture."""
+        user = {"user_id": f"id-of-{handle}", "username": handle, "profile_picture_url": self.picture_url(picture)}
+        return reply_json(user)
+
     def _tiktok_user(self, token: str) -> Reply:
         if token not in self.tokens:
             return reply_json({"data": {}, "error": {"code": "access_token_invalid"}}, status=401)
