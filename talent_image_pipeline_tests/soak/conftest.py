@@ -18,7 +18,7 @@ FIRST_DAY = datetime(2026, 3, 2, 2, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def _retries_at_once() -> Iterator[None]:
+def retries_at_once() -> Iterator[None]:
     """Let the waits between tries be as short as their jitter may make them anyway."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
@@ -27,7 +27,7 @@ def _retries_at_once() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def simulation(
-    migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory, _retries_at_once: None
+    migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory, retries_at_once: None
 ) -> Iterator[Simulation]:
     """One simulation for a module's tests; each has talents of its own, and time goes on from one to the next."""
     directory = tmp_path_factory.mktemp("simulation")
