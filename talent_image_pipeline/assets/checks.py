@@ -38,7 +38,7 @@ def platform_check_specs(*, asset: str, label: str) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             ACCOUNTS_STAY_CONNECTED,
             asset=asset,
-            description=f"No {label} account of the batch waits for its talent to reconnect it or to consent anew.",
+            description=f"No {label} account waits for its talent to reconnect it, or to consent anew within 14 days.",
         ),
     ]
 

@@ -14,7 +14,13 @@ import dagster as dg
 import pandas as pd
 import sqlalchemy as sa
 
-from talent_image_pipeline.sync.report import AccountFailure, PlatformReport, ResolutionReport
+from talent_image_pipeline.sync.report import (
+    LISTED_FAILURES,
+    AccountFailure,
+    PlatformReport,
+    ResolutionReport,
+    WaitingAccount,
+)
 
 _FAILURE_COLUMNS = ("talent_id", "handle", "outcome", "explanation")
 _CHANGE_COLUMNS = ("talent_id", "source", "why")
@@ -68,7 +74,13 @@ def _plain(value: Any) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def platform_metadata(report: PlatformReport) -> dict[str, Any]:
+def waiting_frame(waiting: Sequence[WaitingAccount]) -> pd.DataFrame:
+    """Return one row per account that waits for its talent: talent, handle and what the talent must do."""
+    rows = [asdict(account) for account in waiting[:LISTED_FAILURES]]
+    return pd.DataFrame(rows, columns=["talent_id", "handle", "what_to_do"])
+
+
+def platform_metadata(report: PlatformReport, waiting: Sequence[WaitingAccount]) -> dict[str, Any]:
     """Return what a platform asset says of a materialization: rows, outcomes by kind, calls, downloads, seconds."""
     metadata: dict[str, Any] = {
         "dagster/row_count": report.reads,
@@ -87,6 +99,9 @@ def platform_metadata(report: PlatformReport) -> dict[str, Any]:
     }
     metadata |= {f"outcome/{outcome}": reads for outcome, reads in sorted(report.outcomes.items())}
     metadata |= _rounded("seconds_in", report.seconds_by_stage)
+    metadata["waiting_for_their_talent"] = len(waiting)
+    if waiting:
+        metadata["accounts_waiting"] = table_metadata(waiting_frame(waiting))
     if report.failures:
         metadata["failures"] = table_metadata(failures_frame(report.failures))
     return metadata

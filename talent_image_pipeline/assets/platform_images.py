@@ -17,12 +17,14 @@ from talent_image_pipeline.assets.checks import (
     platform_check_specs,
 )
 from talent_image_pipeline.assets.frames import column_schema, platform_metadata
+from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import account_queries, ledger_queries, tables
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.resources import DatabaseResource, PlatformsResource, SyncScopeResource
 from talent_image_pipeline.sync.health import judge_answering, judge_connections, judge_error_budget
 from talent_image_pipeline.sync.report import PlatformReport
+from talent_image_pipeline.sync.waiting import accounts_waiting_for_their_talent
 
 
 def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
@@ -64,13 +66,15 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
                 verified_only=database.settings.talent_image_verified_only,
             )
         report = platforms.read(platform, accounts, run_id=context.run.run_id, scope=scope.scope())
+        with read_only(database.engine).begin() as connection:
+            waiting = accounts_waiting_for_their_talent(connection, platform=platform, now=utc_now())
         context.log.info("[TALENT_IMAGE] %s: %s", platform.label, _summary(report))
         return dg.MaterializeResult(
-            metadata=platform_metadata(report),
+            metadata=platform_metadata(report, waiting),
             check_results=[
                 check_result(IS_ANSWERING, judge_answering(report)),
                 check_result(ERROR_BUDGET, judge_error_budget(report)),
-                check_result(ACCOUNTS_STAY_CONNECTED, judge_connections(report)),
+                check_result(ACCOUNTS_STAY_CONNECTED, judge_connections(waiting)),
             ],
         )
 

@@ -122,6 +122,23 @@ def load_batch_accounts(
     return [_account_record(row) for row in connection.execute(statement).mappings()]
 
 
+def load_accounts_waiting_for_their_talent(
+    connection: sa.Connection, *, platform: str, dead_outcome: str, consent_ends_before: datetime
+) -> list[AccountRecord]:
+    """Return connected accounts of a platform whose token was found dead, or whose consent ends before a time."""
+    is_dead = sa.and_(ledger.c.outcome == dead_outcome, ledger.c.fingerprint == fingerprint_now)
+    statement = (
+        _select_accounts()
+        .where(
+            is_on([platform]),
+            account.c.connected.is_(sa.true()),
+            sa.or_(is_dead, ledger.c.consent_ends_at < consent_ends_before),
+        )
+        .order_by(account.c.creatorId, account.c.id)
+    )
+    return [_account_record(row) for row in connection.execute(statement).mappings()]
+
+
 def load_accounts_of(
     connection: sa.Connection, talent_ids: Sequence[str], *, platforms: Collection[str], lock: bool = False
 ) -> list[AccountRecord]:

@@ -12,8 +12,6 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database.account_queries import (
     account,
-    accounts_with_ledger,
-    fingerprint_now,
     is_account_of_ledger,
     ledger,
     load_accounts,
@@ -221,15 +219,3 @@ def live_claims(connection: sa.Connection, account_ids: Sequence[str], *, now: d
         ledger.c.account_id.in_(list(account_ids)), ledger.c.claimed_until > now
     )
     return {row[0]: row[1] for row in connection.execute(statement)}
-
-
-def outcome_counts(connection: sa.Connection) -> list[tuple[str, str, int]]:
-    """Return platform, outcome of the last read and number of accounts, over the whole ledger."""
-    statement = (
-        sa.select(ledger.c.platform, ledger.c.outcome, sa.func.count())
-        .select_from(accounts_with_ledger)
-        .where(ledger.c.outcome.is_not(None), account.c.connected.is_(sa.true()), fingerprint_now.is_not(None))
-        .group_by(ledger.c.platform, ledger.c.outcome)
-        .order_by(ledger.c.platform, ledger.c.outcome)
-    )
-    return [(row[0], row[1], row[2]) for row in connection.execute(statement)]

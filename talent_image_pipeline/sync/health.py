@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.report import AccountFailure, PlatformReport
+from talent_image_pipeline.sync.report import AccountFailure, PlatformReport, WaitingAccount
 
 #: More failed reads than this on a platform that answers others are our problem, not a passing one.
 ERROR_BUDGET = 0.05
@@ -78,18 +78,15 @@ def _is_up(report: PlatformReport) -> bool:
     return not report.ended_unanswered and any(report.outcomes[outcome] for outcome in _ANSWERS)
 
 
-def judge_connections(report: PlatformReport) -> Finding:
-    """Whether every account of the batch can be read without its talent doing something."""
-    dead = report.outcomes[Outcome.NEEDS_RECONNECT]
-    numbers: dict[str, float] = {"needs_reconnect": dead, "consents_ending": len(report.consent_warnings)}
-    if not dead and not report.consent_warnings:
+def judge_connections(waiting: Sequence[WaitingAccount]) -> Finding:
+    """Whether every account of the platform can be read without its talent doing something."""
+    numbers: dict[str, float] = {"waiting_accounts": len(waiting)}
+    if not waiting:
         return Finding(passed=True, words="No account waits for its talent.", numbers=numbers)
-    parts = []
-    if dead:
-        parts.append(f"{dead} accounts must be reconnected.{_examples(report.failures, {Outcome.NEEDS_RECONNECT})}")
-    if report.consent_warnings:
-        parts.append(f"Consents that end soon: {'; '.join(report.consent_warnings[:10])}")
-    return Finding(passed=False, words=" ".join(parts), numbers=numbers)
+    listed = "; ".join(f"{account.handle} of {account.talent_id}: {account.what_to_do}" for account in waiting[:5])
+    more = f"; and {len(waiting) - 5} more" if len(waiting) > 5 else ""
+    words = f"{len(waiting)} accounts wait for their talents. {listed}{more}"
+    return Finding(passed=False, words=words, numbers=numbers)
 
 
 def judge_trusted_origins(origins: Sequence[str]) -> Finding:

@@ -55,7 +55,7 @@ from talent_image_pipeline.sync.quotas import Blocked, QuotaGate
 from talent_image_pipeline.sync.report import AccountFailure, PlatformReport
 from talent_image_pipeline.sync.retries import call_with_retries
 from talent_image_pipeline.sync.token_keeper import TokenKeeper
-from talent_image_pipeline.sync.tokens import consent_warning, is_readable_without_refresh
+from talent_image_pipeline.sync.tokens import is_readable_without_refresh
 
 _logger = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
@@ -413,12 +413,6 @@ class _PlatformReader:
             return refused
         return await self._call_with_retries(refreshed)
 
-    def _note_consent(self, account: AccountRecord) -> None:
-        ends_at = account.ledger.consent_ends_at if account.ledger else None
-        warning = consent_warning(ends_at, self.tools.clock())
-        if warning is not None:
-            self.report.consent_warnings.append(f"{account.handle} of {account.talent_id}: {warning}")
-
     # Owning pictures
 
     async def _own_all(self, pictures: MemoryObjectReceiveStream[_Read], done: MemoryObjectSendStream[_Read]) -> None:
@@ -518,7 +512,6 @@ class _PlatformReader:
         outcome = read.reading.outcome
         self.report.outcomes[outcome] += 1
         self.report.pictures_changed += has_changed
-        self._note_consent(read.account)
         consequence = CONSEQUENCES[outcome]
         if consequence.is_failure or consequence.picture is PictureFate.DROPPED:
             self.report.add_failure(

@@ -23,6 +23,15 @@ class AccountFailure:
     explanation: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class WaitingAccount:
+    """One account that cannot be read, or soon cannot, until its talent does something; ``what_to_do`` says what."""
+
+    talent_id: str
+    handle: str
+    what_to_do: str
+
+
 @dataclass(kw_only=True)
 class PlatformReport:
     """What reading one platform came to.
@@ -40,7 +49,6 @@ class PlatformReport:
         pictures_changed: Accounts whose picture is another one now.
         bytes_received: Of downloaded pictures.
         seconds_by_stage: Seconds spent in each stage, summed over everything that went on at once.
-        consent_warnings: Accounts whose talent must consent anew soon, in words.
     """
 
     platform: str
@@ -61,7 +69,6 @@ class PlatformReport:
     seconds: float = 0.0
     seconds_by_stage: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     failures: list[AccountFailure] = field(default_factory=list)
-    consent_warnings: list[str] = field(default_factory=list)
 
     @property
     def reads(self) -> int:

@@ -13,7 +13,7 @@ from talent_image_pipeline.sync.health import (
     judge_error_budget,
     judge_trusted_origins,
 )
-from talent_image_pipeline.sync.report import AccountFailure, PlatformReport
+from talent_image_pipeline.sync.report import AccountFailure, PlatformReport, WaitingAccount
 
 
 def report(*, failures: tuple[AccountFailure, ...] = (), left: int = 0, **outcomes: int) -> PlatformReport:
@@ -29,7 +29,6 @@ def failure(outcome: Outcome, explanation: str) -> AccountFailure:
 def test_a_platform_that_answered_everything_is_healthy(outcomes: dict[str, Any]) -> None:
     assert judge_answering(report(**outcomes)).passed
     assert judge_error_budget(report(**outcomes)).passed
-    assert judge_connections(report(**outcomes)).passed
 
 
 @pytest.mark.parametrize(
@@ -82,14 +81,13 @@ def test_accounts_that_were_not_reached_are_a_warning() -> None:
     assert "3 accounts were not reached" in finding.words
 
 
-def test_a_dead_token_and_a_consent_that_ends_are_listed_with_what_to_do() -> None:
-    dead = failure(Outcome.NEEDS_RECONNECT, "the talent must connect Instagram again")
-    assert "must connect Instagram again" in judge_connections(report(needs_reconnect=1, failures=(dead,))).words
-    ending = report(picture=1)
-    ending.consent_warnings = ["ada: ends in 3 days"]
-    finding = judge_connections(ending)
+def test_accounts_that_wait_for_their_talents_are_a_warning_that_says_what_to_do() -> None:
+    assert judge_connections([]).passed
+    waiting = [WaitingAccount(talent_id=f"t{n}", handle=f"h{n}", what_to_do="reconnect Instagram") for n in range(7)]
+    finding = judge_connections(waiting)
     assert (finding.passed, finding.is_error) == (False, False)
-    assert "ends in 3 days" in finding.words
+    assert "h0 of t0: reconnect Instagram" in finding.words
+    assert "and 2 more" in finding.words
 
 
 def test_columns_that_somebody_else_wrote_are_an_error_that_names_the_talents() -> None:
