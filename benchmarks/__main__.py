@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.plan import PARTS, Plan, measure
 from benchmarks.report import print_report, write_json
 
-_GROWTH, _FULL_GROWTH = (2_000,), (2_000, 20_000)
+_GROWTH, _FULL_GROWTH = (200, 2_000), (200, 2_000, 20_000)
 
 
 @click.command(help="Measure the pipeline on this machine, against the sandbox, in temporary directories.")

@@ -14,7 +14,7 @@ from benchmarks.planning import measure_planning
 from benchmarks.platforms import Latency, Sandbox, running_platforms
 from benchmarks.rendering import measure_rendering
 from benchmarks.report import Results
-from benchmarks.scenarios import Scenario, instagram_only, mixed
+from benchmarks.scenarios import MIXES, Scenario, instagram_only
 from benchmarks.syncing import SyncFigures, measure_syncs
 
 #: What the replaced service was measured at.
@@ -31,7 +31,9 @@ class Plan:
     Attributes:
         parts: Some of :data:`PARTS`.
         talents: How many the compared syncs are about.
-        growth: Sizes of the syncs that show how time and memory grow; the compared size comes first by itself.
+        mixes: Which mixes of platforms they are about, by name.
+        concurrencies: Calls and pictures at once in them; none: the default.
+        growth: Sizes of the syncs that show how time and memory grow.
         latency: Of the platforms.
         pictures: How many of each size are rendered.
         picture_sides: Sizes of their sources, in pixels.
@@ -41,7 +43,9 @@ class Plan:
 
     parts: tuple[str, ...] = PARTS
     talents: int = 200
-    growth: tuple[int, ...] = (2_000,)
+    mixes: tuple[str, ...] = tuple(MIXES)
+    concurrencies: tuple[int | None, ...] = (1, None)
+    growth: tuple[int, ...] = (200, 2_000)
     latency: Latency = USUAL_LATENCY
     pictures: int = 100
     picture_sides: tuple[int, ...] = (320, 1080)
@@ -74,13 +78,14 @@ def measure(plan: Plan, *, tell: Progress) -> Results:
 
 def _measure_syncs(plan: Plan, results: Results, sandbox: Sandbox, *, tell: Progress) -> None:
     if "syncs" in plan.parts:
-        for scenario in (instagram_only("instagram", talents=plan.talents), mixed("mixed", talents=plan.talents)):
+        for mix in plan.mixes:
+            scenario = MIXES[mix](mix, talents=plan.talents)
             scenario.add_to(sandbox)
-            # One at a time first: the sandbox then has drawn the pictures that it serves in both.
-            for concurrency in (1, None):
+            # In this order the sandbox has drawn its pictures before the syncs that are compared with the floor.
+            for concurrency in plan.concurrencies:
                 _sync(plan, results.syncs, scenario, sandbox, concurrency=concurrency, tell=tell)
     if "growth" in plan.parts:
-        for talents in (plan.talents, *plan.growth):
+        for talents in plan.growth:
             scenario = instagram_only(f"growth{talents}", talents=talents)
             scenario.add_to(sandbox)
             _sync(plan, results.growth, scenario, sandbox, concurrency=None, tell=tell)

@@ -4,7 +4,7 @@ What belongs here: the mixes of platforms.
 What does not: running a sync over them (``syncing.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.databases import AppAccount
@@ -101,3 +101,7 @@ def _tokens(network: Network, handle: str) -> Credentials | None:
 
 def _handle(name: str, number: int) -> str:
     return f"{name}_{number:05d}"
+
+
+MIXES: Mapping[str, Callable[..., Scenario]] = {"instagram": instagram_only, "mixed": mixed}
+"""The mixes of platforms that syncs are compared on, by name."""
