@@ -180,4 +180,5 @@ def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: ran
         case NextRead.AFTER_BACKOFF:
             return max(reading.retry_at or now, now + unavailable_backoff(failures, chance=chance))
         case NextRead.WHEN_ACCOUNT_CHANGES:
-            return None
+            # Named only where no call was needed to know: an account without a token, while ours is not set.
+            return reading.retry_at

@@ -93,7 +93,7 @@ def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timede
     if ledger is None or ledger.outcome is None or ledger.fingerprint != account.fingerprint:
         return True
     outcome = Outcome(ledger.outcome)
-    if outcome is Outcome.NEEDS_RECONNECT:
+    if outcome is Outcome.NEEDS_RECONNECT and ledger.next_read_at is None:
         return False
     if is_forced or ledger.next_read_at is None or ledger.next_read_at <= now:
         return True

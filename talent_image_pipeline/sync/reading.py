@@ -43,6 +43,7 @@ from talent_image_pipeline.platforms.contract import (
 from talent_image_pipeline.sync.circuit import CircuitBreaker
 from talent_image_pipeline.sync.consequences import (
     CONSEQUENCES,
+    NEXT_DAY,
     OwnedPicture,
     PictureFate,
     is_known_to_be_no_picture,
@@ -331,7 +332,7 @@ class _PlatformReader:
 
     async def _call(self, call: Call) -> CallResult:
         if call.cost == 0:
-            return await self.tools.client.read(call)
+            return self._to_be_looked_at_daily(await self.tools.client.read(call))
         if len(call.accounts) > 1:
             return await self._call_with_retries(call)
         refreshed = await self._with_fresh_token(call)
@@ -412,6 +413,11 @@ class _PlatformReader:
         if _same_token(refreshed.accounts[0].access_token, account.access_token):
             return refused
         return await self._call_with_retries(refreshed)
+
+    def _to_be_looked_at_daily(self, result: CallResult) -> CallResult:
+        """Let readings that cost no call be repeated every day: our own settings may change where the account does not."""
+        tomorrow = self.tools.clock() + NEXT_DAY
+        return replace(result, readings=tuple(replace(reading, retry_at=tomorrow) for reading in result.readings))
 
     # Owning pictures
 

@@ -69,7 +69,8 @@ def test_an_outage_is_a_page_not_json(read: Callable[[Situation], httpx.Response
 
 
 def test_a_reset_comes_before_any_answer(read: Callable[[Situation], httpx.Response]) -> None:
-    with pytest.raises(httpx.ReadError):
+    # Whether the client sees the reset itself or only that the connection is gone is a matter of timing.
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
         read(Situation.RESET)
 
 

@@ -74,6 +74,13 @@ def test_a_dead_token_is_not_tried_again_until_the_account_changes(is_forced: bo
     assert is_owed_a_read(reconnected, now=NOW, minimum_age=DAY, is_forced=is_forced)
 
 
+def test_an_account_that_only_lacks_a_token_of_ours_is_looked_at_again_the_next_day() -> None:
+    tomorrow = NOW + timedelta(hours=20)
+    handle_only = make_account(ledger=make_ledger(outcome="needs_reconnect", next_read_at=tomorrow), access_token=None)
+    assert not is_owed_a_read(handle_only, now=NOW, minimum_age=DAY, is_forced=False)
+    assert is_owed_a_read(handle_only, now=tomorrow, minimum_age=DAY, is_forced=False)
+
+
 def test_an_account_in_backoff_is_left_alone_until_it_has_passed() -> None:
     waiting = make_account(ledger=make_ledger(outcome="unavailable", next_read_at=NOW + timedelta(minutes=5)))
     assert not is_owed_a_read(waiting, now=NOW, minimum_age=DAY, is_forced=False)
