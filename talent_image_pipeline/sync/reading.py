@@ -415,7 +415,7 @@ class _PlatformReader:
         return await self._call_with_retries(refreshed)
 
     def _to_be_looked_at_daily(self, result: CallResult) -> CallResult:
-        """Let readings that cost no call be repeated every day: our own settings may change where the account does not."""
+        """Let readings that cost no call be repeated every day: our settings may change where the account does not."""
         tomorrow = self.tools.clock() + NEXT_DAY
         return replace(result, readings=tuple(replace(reading, retry_at=tomorrow) for reading in result.readings))
 

@@ -240,7 +240,7 @@ def test_processes_that_migrate_at_once_all_succeed(database_url: str, opened: O
         "print(bool(migrate(open_engine(sys.argv[1]), with_app_tables=True).created))\n"
     )
     command = [sys.executable, "-c", program, database_url]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]  # noqa: S603
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     answers = [process.communicate(timeout=120)[0].strip() for process in running]
     assert sorted(answers) == ["False", "False", "True"]
     assert differences(opened(database_url)) == []
