@@ -66,6 +66,7 @@ _Result = TypeVar("_Result")
 CLAIM_CHUNK = 200
 _SECONDS_BETWEEN_CLAIM_LOOKS = 0.25
 _SECONDS_TO_GATHER = 0.05
+_OUTCOMES_WITHOUT_PICTURE = frozenset({Outcome.NO_PICTURE, Outcome.GONE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +200,7 @@ class _PlatformReader:
         done_in, done_out = anyio.create_memory_object_stream[_Read](self.limits.rows_per_write)
         async with anyio.create_task_group() as stages:
             stages.start_soon(self._write_all, done_out)
-            stages.start_soon(self._warm_workers, _without_picture(owed))
+            stages.start_soon(self._warm_workers, _expected_pictures(owed))
             async with done_in, anyio.create_task_group() as owners:
                 for _ in range(self.limits.picture_concurrency):
                     owners.start_soon(self._own_all, picture_out.clone(), done_in.clone())
@@ -563,8 +564,13 @@ class _PlatformReader:
         return await anyio.to_thread.run_sync(run)
 
 
-def _without_picture(accounts: Sequence[AccountRecord]) -> int:
-    return sum(account.ledger is None or account.ledger.picture_hash is None for account in accounts)
+def _expected_pictures(accounts: Sequence[AccountRecord]) -> int:
+    """Count the accounts whose next reading is likely a picture: those without one that were not found to have none."""
+    ledgers = [account.ledger for account in accounts]
+    return sum(
+        ledger is None or (ledger.picture_hash is None and ledger.outcome not in _OUTCOMES_WITHOUT_PICTURE)
+        for ledger in ledgers
+    )
 
 
 def _what_waits(done: MemoryObjectReceiveStream[_Read], *, at_most: int) -> list[_Read]:
