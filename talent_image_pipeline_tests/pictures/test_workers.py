@@ -184,6 +184,27 @@ def test_workers_that_nobody_refers_to_any_more_end() -> None:
     assert children() <= before
 
 
+@pytest.mark.parametrize(("pictures", "started"), [(1, 1), (50, 2)])
+def test_no_more_processes_are_started_early_than_there_are_pictures_to_come(pictures: int, started: int) -> None:
+    async def scenario() -> int:
+        async with PictureWorkers(processes=2) as workers:
+            before = children()
+            await workers.warm(pictures=pictures)
+            return len(children() - before)
+
+    assert anyio.run(scenario) == started
+
+
+def test_a_worker_that_cannot_be_started_early_is_no_error_until_a_picture_needs_it() -> None:
+    async def scenario() -> None:
+        async with PictureWorkers(processes=1, limits=WorkerLimits(memory_bytes=1)) as workers:
+            await workers.warm()
+            with pytest.raises(NotAPicture):
+                await workers.render(PORTRAIT)
+
+    anyio.run(scenario)
+
+
 def test_a_worker_process_knows_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALENT_API_TOKEN", "planted-secret")
 
