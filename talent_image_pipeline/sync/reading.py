@@ -40,6 +40,7 @@ from talent_image_pipeline.platforms.contract import (
     PlatformClient,
     Reading,
 )
+from talent_image_pipeline.platforms.readings import misconfigured
 from talent_image_pipeline.sync.circuit import CircuitBreaker
 from talent_image_pipeline.sync.consequences import (
     CONSEQUENCES,
@@ -56,7 +57,7 @@ from talent_image_pipeline.sync.quotas import Blocked, QuotaGate
 from talent_image_pipeline.sync.report import AccountFailure, PlatformReport
 from talent_image_pipeline.sync.retries import call_with_retries
 from talent_image_pipeline.sync.token_keeper import TokenKeeper
-from talent_image_pipeline.sync.tokens import is_readable_without_refresh
+from talent_image_pipeline.sync.tokens import RefreshReport, is_readable_without_refresh
 
 _logger = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
@@ -66,6 +67,8 @@ _Result = TypeVar("_Result")
 CLAIM_CHUNK = 200
 _SECONDS_BETWEEN_CLAIM_LOOKS = 0.25
 _SECONDS_TO_GATHER = 0.05
+#: The key of what is wrong with token refreshes, beside the quotas' names; reads with living tokens go on.
+_RENEWALS = "token refreshes"
 _OUTCOMES_WITHOUT_PICTURE = frozenset({Outcome.NO_PICTURE, Outcome.GONE})
 
 
@@ -386,12 +389,16 @@ class _PlatformReader:
     async def _refresh_token(self, call: Call) -> Call | Reading:
         (account,) = call.accounts
         record = self.claimed[account.account_id]
-        with self._timed("tokens"):
-            refreshed = await self.tools.tokens.refresh(record)
+        if _RENEWALS in self.misconfigured:
+            refreshed = RefreshReport(failure=misconfigured(self.misconfigured[_RENEWALS]))
+        else:
+            with self._timed("tokens"):
+                refreshed = await self.tools.tokens.refresh(record)
         self.report.api_calls += refreshed.calls
         if refreshed.calls:
             self.tools.circuit.record(refreshed.failure.outcome if refreshed.failure else Outcome.UNCHANGED)
         if refreshed.failure is not None:
+            await self._learn_from_refresh(call, refreshed.failure)
             is_passing = refreshed.failure.outcome is not Outcome.NEEDS_RECONNECT
             may_go_on = is_readable_without_refresh(record.token_expires_at, self.tools.clock())
             return call if is_passing and may_go_on else refreshed.failure
@@ -402,6 +409,12 @@ class _PlatformReader:
         # What was read is written only if the account is still in the state that it has now.
         self.claimed[account.account_id] = replace(current[0], ledger=current[0].ledger or record.ledger)
         return replace(call, accounts=(self._as_the_client_knows_it(self.claimed[account.account_id]),))
+
+    async def _learn_from_refresh(self, call: Call, failure: Reading) -> None:
+        """Ask for no more tokens with our own wrong credentials, nor for anything where the platform said stop."""
+        if failure.outcome is Outcome.MISCONFIGURED:
+            self.misconfigured[_RENEWALS] = failure.explanation
+        await self.tools.gate.learn(call, CallResult(readings=(failure,)))
 
     async def _call_with_other_token(self, call: Call, refused: CallResult) -> CallResult:
         """Refresh a token that was refused although it should live, once, and try again."""

@@ -73,7 +73,8 @@ class Account:
 
     Attributes:
         api: Which API reads it.
-        upstream: Its handle at the network; the app may have the channel's id instead.
+        upstream: Its handle at the network.
+        app_handle: What the app has: that, or the channel's id.
         faulty_until: The first day on which it can be read well again.
         is_dead: Whether only a reconnect can mend it.
         is_absent: Whether the network shows no picture of it.
@@ -87,6 +88,7 @@ class Account:
     network: str
     api: Platform
     upstream: str
+    app_handle: str
     is_connected: bool = True
     faulty_until: int = 0
     is_dead: bool = False
@@ -127,12 +129,19 @@ class Agency:
         api = Platform.FACEBOOK if network == "instagram" and not has_token else Platform(network)
         upstream = self._new_handle(network)
         account_id = self.simulation.connect(talent_id, network, upstream, with_token=has_token)
-        account = Account(
-            account_id=account_id, talent_id=talent_id, network=network, api=api, upstream=upstream, changes_today=1
-        )
+        app_handle = upstream
         if network == "youtube" and self.chance.random() < 0.6:
-            self.simulation.change_account(account_id, handle=account_id_of(Network.YOUTUBE, upstream))
-        self.accounts[account_id] = account
+            app_handle = account_id_of(Network.YOUTUBE, upstream)
+            self.simulation.change_account(account_id, handle=app_handle)
+        self.accounts[account_id] = Account(
+            account_id=account_id,
+            talent_id=talent_id,
+            network=network,
+            api=api,
+            upstream=upstream,
+            app_handle=app_handle,
+            changes_today=1,
+        )
 
     def _new_handle(self, network: str) -> str:
         self.next_number += 1
@@ -208,7 +217,7 @@ class Agency:
             account.is_absent = True
             self._set(account, self.chance.choice(_ABSENT))
         if self.chance.random() < 0.2:
-            for account in self._pick(1, lambda one: one.network == "youtube"):
+            for account in self._pick(1, lambda one: one.network == "youtube" and one.owned is not None):
                 account.is_gone = True
                 self._set(account, Situation.DELETED)
 
@@ -235,10 +244,11 @@ class Agency:
 
     def _reconnect(self, account: Account, upstream: str) -> None:
         is_other = upstream != account.upstream
-        self.simulation.reconnect(
-            account.account_id, account.network, upstream, with_token=account.api is not Platform.FACEBOOK
-        )
         account.upstream, account.is_connected = upstream, True
+        account.app_handle = upstream if is_other else account.app_handle
+        self.simulation.reconnect(
+            account.account_id, account.network, account.app_handle, with_token=account.api is not Platform.FACEBOOK
+        )
         account.changes_today += 1
         account.is_dead = False
         if is_other:

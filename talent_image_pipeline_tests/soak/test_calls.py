@@ -17,8 +17,9 @@ from talent_image_pipeline.sync.scope import DAILY_MINIMUM_HOURS
 from talent_image_pipeline_tests.soak.simulation import Simulation, Synced
 
 DAY = timedelta(days=1)
-#: As many calls to YouTube are on their way at once; what is said in the first answer cannot reach them any more.
+#: As many calls are on their way at once; what is said in the first answer cannot reach them any more.
 YOUTUBE_AT_ONCE = 8
+TIKTOK_AT_ONCE = 64
 FAILURES_UNTIL_LEFT_ALONE = 8
 
 _numbers = count()
@@ -222,6 +223,23 @@ def test_a_wrong_key_is_tried_no_more_than_once_by_each_call_on_its_way(simulati
         simulation.world.set_platform_situation(Platform.YOUTUBE, Situation.OK)
     assert simulation.calls()["youtube.channels"] <= YOUTUBE_AT_ONCE
     assert synced.reports["youtube"].outcomes == {Outcome.MISCONFIGURED: 40}
+
+
+def test_a_wrong_client_secret_is_tried_no_more_than_once_by_each_refresh_on_its_way(simulation: Simulation) -> None:
+    simulation.world.rules.tiktok_access_seconds = 7_200
+    talents = _connect(simulation, "tiktok", TIKTOK_AT_ONCE + 16)
+    _sync(simulation, talents)
+    simulation.world.set_platform_situation(Platform.TIKTOK, Situation.KEY_INVALID)
+    try:
+        synced = _sync_next_day(simulation, talents)
+    finally:
+        simulation.world.set_platform_situation(Platform.TIKTOK, Situation.OK)
+    assert simulation.calls().keys() == {"tiktok.refresh"}
+    assert simulation.calls()["tiktok.refresh"] <= TIKTOK_AT_ONCE
+    assert synced.reports["tiktok"].outcomes == {Outcome.MISCONFIGURED: TIKTOK_AT_ONCE + 16}
+    simulation.clock.advance(timedelta(hours=2))
+    synced = _sync(simulation, talents)
+    assert synced.reports["tiktok"].outcomes == {Outcome.UNCHANGED: TIKTOK_AT_ONCE + 16}
 
 
 def test_a_dead_token_is_tried_once_and_never_again_until_it_changes(simulation: Simulation) -> None:
