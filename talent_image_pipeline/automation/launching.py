@@ -108,11 +108,22 @@ def _sum_of(result: dg.ExecuteInProcessResult, name: str) -> int:
 
 
 def _failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """Return why a run failed: in the words of the asset that failed, or of what kept the run from beginning."""
     for event in result.get_step_failure_events():
         data = event.step_failure_data
         if data.user_failure_data is not None and data.user_failure_data.description:
             return data.user_failure_data.description
         if data.error is not None:
-            cause = data.error.cause or data.error
-            return cause.message.strip()
+            return _innermost(data.error)
+    for event in result.all_events:
+        error = getattr(event.event_specific_data, "error", None)
+        if error is not None:
+            return _innermost(error)
     return "the run failed; its log in the Dagster UI says why"
+
+
+def _innermost(error: Any) -> str:
+    """Return the message of the first cause. Dagster does not export the type of what it keeps of an error."""
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()

@@ -105,7 +105,7 @@ def test_talents_without_a_known_account_and_with_a_manual_picture_are_never_due
 
 
 def test_over_thirty_days_every_talent_is_synced_every_day_none_skipped_and_none_twice(engine: sa.Engine) -> None:
-    insert_many(engine, 450)
+    insert_many(engine, 250)
     chance = random.Random(7)
     for day in range(30):
         at = FIRST_DAY + timedelta(days=day)
@@ -125,5 +125,5 @@ def test_over_thirty_days_every_talent_is_synced_every_day_none_skipped_and_none
                 connection.execute(
                     sa.update(talent).where(talent.c.id.in_(chosen)).values(lastProfileImageSyncAt=ended_at)
                 )
-        assert len(synced) == 450, f"day {day}"
+        assert len(synced) == 250, f"day {day}"
         assert set(synced.values()) == {1}, f"day {day}"

@@ -4,6 +4,7 @@ What belongs here: what the end-to-end tests share.
 What does not: anything that replaces a part of the pipeline.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from talent_image_pipeline.automation.launching import FinishedRun, run_sync
 from talent_image_pipeline.database.tables import platform_images, social_account_connection, talent
 from talent_image_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from talent_image_pipeline.sandbox.situations import Network
@@ -34,7 +36,7 @@ print("FINISHED", finished.run_id, finished.failure)
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """A pipeline that is run as an operator runs it: in processes of its own."""
+    """A pipeline and what an operator does with it."""
 
     home: Path
     environment: Mapping[str, str]
@@ -61,9 +63,12 @@ class Pipeline:
         """Start ``sync_profile_images``."""
         return self.start([sys.executable, "-c", _RUN_SYNC, json.dumps(run_config or {})])
 
-    def sync(self, run_config: Mapping[str, Any] | None = None) -> str:
-        """Run ``sync_profile_images`` to its end and return all that it printed."""
-        return finished(self.start_sync(run_config))
+    def sync(self, run_config: Mapping[str, Any] | None = None) -> FinishedRun:
+        """Run ``sync_profile_images`` to its end, in this process: it is the same, without Dagster's imports anew."""
+        with contextlib.chdir(self.home):
+            run = run_sync(run_config=run_config)
+        assert run.failure is None, run.failure
+        return run
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``talent-images`` with these arguments."""
@@ -132,7 +137,11 @@ def sandbox() -> Iterator[RunningSandbox]:
 
 @pytest.fixture
 def pipeline(
-    tmp_path: Path, migrated_database_url: str, opened: Callable[[str], sa.Engine], sandbox: RunningSandbox
+    tmp_path: Path,
+    migrated_database_url: str,
+    opened: Callable[[str], sa.Engine],
+    sandbox: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Pipeline:
     """A pipeline on each kind of database in turn, against the sandbox."""
     home = tmp_path / "home"
@@ -140,9 +149,12 @@ def pipeline(
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(PROJECT_ROOT / name, home / name)
     environment = {
+        "DAGSTER_HOME": str(home),
         **sandbox.environment,
         "TALENT_DATABASE_URL": migrated_database_url,
         "TALENT_DATA_DIR": str(home / ".talent-images"),
         "PYTHONPATH": str(PROJECT_ROOT),
     }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     return Pipeline(home=home, environment=environment, engine=opened(migrated_database_url), world=sandbox.world)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database.tables import metadata, social_account_connection
 from talent_image_pipeline_tests.conftest import PROJECT_ROOT
-from talent_image_pipeline_tests.end_to_end.conftest import Pipeline
+from talent_image_pipeline_tests.end_to_end.conftest import Pipeline, finished
 
 SETTING_NAMES = ("TOKEN", "KEY", "SECRET")
 SIGNED_ADDRESS = re.compile(rb"[?&](oh|oe|x-signature|x-expires|access_token|refresh_token|key)=[^&\s\"']{4,}")
@@ -80,8 +80,8 @@ def test_no_secret_is_in_anything_that_a_run_writes(pipeline: Pipeline) -> None:
     connect_everything(pipeline)
     before = planted_secrets(pipeline)
     outputs = [
-        pipeline.sync(),
-        pipeline.sync({"resources": {"scope": {"config": {"talent_ids": ["talent-tiktok-ok"], "force": True}}}}),
+        finished(pipeline.start_sync()),
+        finished(pipeline.start_sync({"resources": {"scope": {"config": {"minimum_hours": 0}}}})),
         pipeline.command("refresh", "talent-instagram-picture_redirect").stdout,
         pipeline.command("show", "talent-tiktok-refresh_refused").stdout,
         pipeline.command("doctor").stdout,

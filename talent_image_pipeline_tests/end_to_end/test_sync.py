@@ -1,7 +1,9 @@
 """The sync from social accounts to stored pictures and columns, through Dagster, over real sockets."""
 
+import contextlib
 import re
-from pathlib import Path
+
+import dagster as dg
 
 from talent_image_pipeline.sandbox.portraits import Picture
 from talent_image_pipeline.sandbox.situations import PictureKind
@@ -106,20 +108,12 @@ def test_a_refresh_of_an_unknown_talent_fails_once_and_names_it_and_the_nearest(
 
 
 def test_the_runs_are_in_dagsters_history_with_their_tags(pipeline: Pipeline) -> None:
-    import dagster as dg
-
     pipeline.connect("talent", "instagram", "handle")
     assert pipeline.command("refresh", "talent").returncode == 0
     # The home's paths are relative to the directory that Dagster is started in.
-    with _inside(pipeline.home), dg.DagsterInstance.from_config(str(pipeline.home)) as instance:
+    with contextlib.chdir(pipeline.home), dg.DagsterInstance.from_config(str(pipeline.home)) as instance:
         (run,) = instance.get_runs()
     assert run.job_name == "refresh_talent"
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["talent_id"] == "talent"
     assert run.tags["trigger"] == "manual"
-
-
-def _inside(directory: Path):  # type: ignore[no-untyped-def]
-    import contextlib
-
-    return contextlib.chdir(directory)
