@@ -193,7 +193,11 @@ def _full_body() -> Image.Image:
     pen.rounded_rectangle((210, 250, 390, 620), 40, fill=(200, 90, 40))
     pen.rounded_rectangle((220, 580, 290, 980), 20, fill=(40, 50, 80))
     pen.rounded_rectangle((310, 580, 380, 980), 20, fill=(40, 50, 80))
-    image.paste(_upper_body().resize((220, 279)), (190, 60))
+    # A pasted panel with straight edges between soft sides would be taken for a picture with blurred bars.
+    head = _upper_body().resize((220, 279))
+    mask = Image.new("L", head.size)
+    ImageDraw.Draw(mask).ellipse((10, 0, 210, 279), fill=255)
+    image.paste(head, (190, 60), mask.filter(ImageFilter.GaussianBlur(8)))
     return image
 
 
