@@ -68,9 +68,9 @@ def test_everything_that_the_ui_lists_has_a_description(listed: dict[str, list[d
 
 def test_schedule_sensor_and_config_fields_have_descriptions() -> None:
     repository = defs.get_repository_def()
-    for automation in (*repository.schedule_defs, *repository.sensor_defs):
-        assert automation.description, automation.name
-    for resource in build_definitions().resources.values() if build_definitions().resources else []:
+    assert all(schedule.description for schedule in repository.schedule_defs)
+    assert all(sensor.description for sensor in repository.sensor_defs)
+    for resource in (build_definitions().resources or {}).values():
         for name, field in type(resource).model_fields.items():
             is_nested = isinstance(getattr(resource, name), dg.ConfigurableResource)
             assert field.description or is_nested, f"{type(resource).__name__}.{name}"
