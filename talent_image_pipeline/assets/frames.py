@@ -89,6 +89,7 @@ def platform_metadata(report: PlatformReport, waiting: Sequence[WaitingAccount])
         "read_by_another_run": report.read_elsewhere,
         "left_for_later": report.left,
         "superseded": report.superseded,
+        "not_visible": report.not_visible,
         "pictures_changed": report.pictures_changed,
         "token_refreshes": report.token_refreshes,
         "api_calls": report.api_calls,

@@ -81,6 +81,8 @@ class Reading:
         limits_platform: With ``rate_limited``: whether the whole quota is exhausted (true) or this token alone (false).
         is_retryable: With ``unavailable``: whether another try in the same run may help.
         is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
+        is_about_account_alone: With ``unavailable``: the platform did answer, and what it said concerns this account
+            and not its own health.
     """
 
     outcome: Outcome
@@ -91,6 +93,7 @@ class Reading:
     limits_platform: bool = True
     is_retryable: bool = False
     is_token_refused: bool = False
+    is_about_account_alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

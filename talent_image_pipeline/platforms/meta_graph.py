@@ -139,7 +139,8 @@ def _request_refused(error: GraphError, request: GraphRequest) -> Reading:
     if error.code == 110 or error.subcode == 33:
         return unavailable(
             "The account cannot be seen: it is unknown, personal, hidden or restricted by age, and Meta does not say "
-            "which. Its last picture is kept."
+            "which. Its last picture is kept.",
+            is_about_account_alone=True,
         )
     if error.lacks_permission:
         return _permission_missing(error, request)

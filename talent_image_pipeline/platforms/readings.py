@@ -44,9 +44,14 @@ def misconfigured(explanation: str) -> Reading:
     return Reading(outcome=Outcome.MISCONFIGURED, explanation=explanation)
 
 
-def unavailable(explanation: str, *, is_retryable: bool = False) -> Reading:
+def unavailable(explanation: str, *, is_retryable: bool = False, is_about_account_alone: bool = False) -> Reading:
     """Nothing was learned of the account."""
-    return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation, is_retryable=is_retryable)
+    return Reading(
+        outcome=Outcome.UNAVAILABLE,
+        explanation=explanation,
+        is_retryable=is_retryable,
+        is_about_account_alone=is_about_account_alone,
+    )
 
 
 def rate_limited(explanation: str, *, retry_at: datetime | None, limits_platform: bool = True) -> Reading:

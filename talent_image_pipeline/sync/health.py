@@ -33,7 +33,7 @@ class Finding:
 
 def judge_answering(report: PlatformReport) -> Finding:
     """Whether the platform answers: a platform that is down or limits us is a warning, never an error."""
-    unavailable = report.outcomes[Outcome.UNAVAILABLE]
+    unavailable = report.outcomes[Outcome.UNAVAILABLE] - report.not_visible
     limited = report.outcomes[Outcome.RATE_LIMITED]
     numbers: dict[str, float] = {"reads": report.reads, "unavailable": unavailable, "rate_limited": limited}
     if not unavailable and not limited and not report.left:
@@ -51,7 +51,7 @@ def judge_answering(report: PlatformReport) -> Finding:
 
 def judge_error_budget(report: PlatformReport) -> Finding:
     """Whether reads fail for reasons of our own: a wrong key, a bug, or too many failures on a platform that is up."""
-    unavailable = report.outcomes[Outcome.UNAVAILABLE]
+    unavailable = report.outcomes[Outcome.UNAVAILABLE] - report.not_visible
     misconfigured = report.outcomes[Outcome.MISCONFIGURED]
     failed = unavailable + misconfigured
     share = failed / report.reads if report.reads else 0.0

@@ -532,6 +532,7 @@ class _PlatformReader:
         outcome = read.reading.outcome
         self.report.outcomes[outcome] += 1
         self.report.pictures_changed += has_changed
+        self.report.not_visible += read.reading.is_about_account_alone
         consequence = CONSEQUENCES[outcome]
         if consequence.is_failure or consequence.picture is PictureFate.DROPPED:
             self.report.add_failure(
@@ -598,8 +599,12 @@ def _what_waits(done: MemoryObjectReceiveStream[_Read], *, at_most: int) -> list
 
 def _outcome_of_call(result: CallResult) -> Outcome:
     """Return what a call tells about the platform: it is up as soon as one account was answered."""
-    outcomes = {reading.outcome for reading in result.readings}
-    return Outcome.UNAVAILABLE if outcomes == {Outcome.UNAVAILABLE} else Outcome.UNCHANGED
+    is_silent = all(_is_unanswered(reading) for reading in result.readings)
+    return Outcome.UNAVAILABLE if is_silent else Outcome.UNCHANGED
+
+
+def _is_unanswered(reading: Reading) -> bool:
+    return reading.outcome is Outcome.UNAVAILABLE and not reading.is_about_account_alone
 
 
 def _for_all(call: Call, outcome: Outcome, explanation: str, *, retry_at: datetime | None = None) -> CallResult:

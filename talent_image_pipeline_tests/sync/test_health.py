@@ -75,6 +75,13 @@ def test_an_error_of_our_own_is_an_error() -> None:
     assert (finding.passed, finding.is_error) == (False, True)
 
 
+def test_accounts_that_the_platform_does_not_show_are_no_failure_of_the_platform_nor_of_ours() -> None:
+    hidden = report(picture=5, unavailable=5)
+    hidden.not_visible = 5
+    assert judge_answering(hidden).passed
+    assert judge_error_budget(hidden).passed
+
+
 def test_accounts_that_were_not_reached_are_a_warning() -> None:
     finding = judge_answering(report(picture=10, left=3))
     assert not finding.passed
