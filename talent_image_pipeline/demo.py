@@ -21,6 +21,7 @@ from talent_image_pipeline.database.engine import open_engine, read_only
 from talent_image_pipeline.database.migrate import migrate
 from talent_image_pipeline.database.tables import (
     platform_images,
+    profile_image_pins,
     profile_image_versions,
     social_account_connection,
     talent,
@@ -151,12 +152,13 @@ def _print_result(console: Console, settings: Settings, *, run_id: str) -> int:
     with _engine(settings) as engine, read_only(engine).begin() as connection:
         rows = connection.execute(sa.select(talent).order_by(talent.c.id)).mappings().all()
         outcomes = _outcomes(connection)
+        pinned = set(connection.scalars(sa.select(profile_image_pins.c.talent_id)))
         changed = connection.scalar(sa.select(sa.func.count()).where(profile_image_versions.c.run_id == run_id))
     for row in rows:
         reads = [outcomes.get((row["id"], platform.name), "-") for platform in PLATFORMS]
         table.add_row(
             row["displayName"] or row["name"] or "(no name)",
-            row["profileImageSource"],
+            row["profileImageSource"] + (" (pinned)" if row["id"] in pinned else ""),
             *reads,
             row["profileImageUrl"] or f"{settings.talent_image_public_url}/initials/{row['id']}.svg",
         )

@@ -115,6 +115,7 @@ def resolution_metadata(report: ResolutionReport) -> dict[str, Any]:
         "changed": report.changed,
         "synced": report.stamped,
         "manual": report.manual,
+        "pinned": report.pinned,
         "deleted": report.deleted,
         "seconds": round(report.seconds, 3),
     }

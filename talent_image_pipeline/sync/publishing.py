@@ -228,5 +228,6 @@ def _count(
     report: ResolutionReport, state: TalentState, resolution: Resolution | None, *, stamp: datetime | None
 ) -> None:
     report.manual += state.talent.image_source == MANUAL
+    report.pinned += state.pin is not None
     report.stamped += stamp is not None
     report.sources[resolution.source if resolution is not None else state.talent.image_source] += 1

@@ -92,6 +92,7 @@ class ResolutionReport:
         changed: Of them, those that show something else now.
         stamped: Of them, those whose sync came to an end.
         manual: Of them, those with a manual picture, left alone.
+        pinned: Of them, those whose picture a person pinned.
         sources: What they show now, by source.
         changes: The changes in words, as far as they are listed: talent, source and why.
     """
@@ -100,6 +101,7 @@ class ResolutionReport:
     changed: int = 0
     stamped: int = 0
     manual: int = 0
+    pinned: int = 0
     deleted: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     changes: list[tuple[str, str, str]] = field(default_factory=list)
