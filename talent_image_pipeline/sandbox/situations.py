@@ -69,6 +69,7 @@ class Situation(StrEnum):
     API_REDIRECT = "api_redirect"
 
     REFRESH_ANSWER_LOST = "refresh_answer_lost"
+    REFRESH_ANSWER_SLOW = "refresh_answer_slow"
     REFRESH_REQUEST_LOST = "refresh_request_lost"
     REFRESH_REFUSED = "refresh_refused"
     REFRESH_OUTAGE = "refresh_outage"
@@ -127,6 +128,7 @@ EXPLANATIONS: dict[Situation, str] = {
     Situation.HUGE_BODY: "Status 200 and a JSON body of 64 MiB.",
     Situation.API_REDIRECT: "The API redirects to `redirect_to`.",
     Situation.REFRESH_ANSWER_LOST: "The next token refresh rotates the pair, but its answer is lost; then all is well.",
+    Situation.REFRESH_ANSWER_SLOW: "TikTok rotates the pair at once, but answers after `seconds`, or once this ends.",
     Situation.REFRESH_REQUEST_LOST: "The next token refresh is lost before anything is rotated; then all is well.",
     Situation.REFRESH_REFUSED: "The refresh token is refused (TikTok invalid_grant, Instagram 190).",
     Situation.REFRESH_OUTAGE: "Token refreshes answer with an HTML error page; reads work while the token lives.",

@@ -6,6 +6,7 @@ What does not: the image host (``image_hosts.py``).
 Sources: developers.tiktok.com, "get user info", "user access token management", "error handling" and "rate limits".
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -49,6 +50,7 @@ _OTHER_SCOPES_FIELDS = frozenset(
 )
 _LOG_ID = "20261121070000A0B1C2D3E4F5A6B7C8D9"
 _SCOPE = "user.info.basic"
+_LOOK_AGAIN_SECONDS = 0.01
 
 _MESSAGES = {
     "access_token_invalid": (401, "The access token is invalid or not found in the request."),
@@ -195,7 +197,7 @@ async def _token(world: World, request: Request) -> Response:
         return refusal
     if trouble.situation is Situation.REFRESH_ERROR:
         return _oauth_error(world, trouble.error or "temporarily_unavailable", "As it was asked for.")
-    return _rotated(world, claims, account, trouble)
+    return await _rotated(world, claims, account, trouble)
 
 
 def _token_request_error(world: World, form: Mapping[str, str]) -> Response | None:
@@ -213,7 +215,7 @@ def _token_request_error(world: World, form: Mapping[str, str]) -> Response | No
     return None
 
 
-def _rotated(world: World, claims: Claims | None, account: Account | None, trouble: Trouble) -> Response:
+async def _rotated(world: World, claims: Claims | None, account: Account | None, trouble: Trouble) -> Response:
     """Kill the refresh token that was given and answer the next pair; what is left of the consent is not extended."""
     dead = {Situation.REFRESH_REFUSED, Situation.APP_REMOVED, Situation.DELETED}
     is_good = claims is not None and account is not None and _may_refresh(world, claims, account)
@@ -224,6 +226,8 @@ def _rotated(world: World, claims: Claims | None, account: Account | None, troub
     if trouble.situation is Situation.REFRESH_ANSWER_LOST:
         account.trouble = NO_TROUBLE
         return ResetAnswer()
+    if trouble.situation is Situation.REFRESH_ANSWER_SLOW:
+        await _hold_back(world, account, trouble)
     now = epoch_seconds(world.now())
     pair = tiktok_pair(
         account.account_id,
@@ -243,6 +247,14 @@ def _rotated(world: World, claims: Claims | None, account: Account | None, troub
             "token_type": "Bearer",
         }
     )
+
+
+async def _hold_back(world: World, account: Account, trouble: Trouble) -> None:
+    """Wait for the trouble's seconds, or until it is over: a test lets the answer go by ending it."""
+    for _ in range(round(trouble.seconds / _LOOK_AGAIN_SECONDS)):
+        if world.trouble_of(Platform.TIKTOK, account) is not trouble:
+            return
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _may_refresh(world: World, claims: Claims, account: Account) -> bool:

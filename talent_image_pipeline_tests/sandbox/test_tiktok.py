@@ -3,6 +3,8 @@
 What belongs here: TikTok's API. What does not: its image host.
 """
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,6 +136,26 @@ def test_a_lost_answer_has_rotated_the_pair_and_happens_once(sandbox: RunningSan
     with pytest.raises(httpx.TransportError):
         refresh_tiktok(sandbox, client, token)
     assert refresh_tiktok(sandbox, client, token).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_a_slow_answer_has_rotated_the_pair_before_it_comes(
+    sandbox: RunningSandbox, client: httpx.Client, is_ended: bool
+) -> None:
+    sandbox.world.set_situation(
+        Network.TIKTOK, "ana", Situation.REFRESH_ANSWER_SLOW, seconds=3_600 if is_ended else 1.0
+    )
+    token = refresh_token_of(sandbox)
+    with ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(refresh_tiktok, sandbox, client, token)
+        while not sandbox.world.account(Network.TIKTOK, "ana").generation:
+            time.sleep(0.01)
+        assert not answer.done()
+        assert refresh_tiktok(sandbox, client, token).json()["error"] == "invalid_grant"
+        if is_ended:
+            sandbox.world.set_situation(Network.TIKTOK, "ana", Situation.OK)
+    sandbox.world.set_situation(Network.TIKTOK, "ana", Situation.OK)
+    assert "access_token" in refresh_tiktok(sandbox, client, answer.result().json()["refresh_token"]).json()
 
 
 def test_a_lost_request_has_rotated_nothing(sandbox: RunningSandbox, client: httpx.Client) -> None:
