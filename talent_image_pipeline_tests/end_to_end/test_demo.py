@@ -16,6 +16,9 @@ import pytest
 
 from talent_image_pipeline_tests.conftest import PROJECT_ROOT
 
+# The demo's ports are fixed: one at a time.
+pytestmark = pytest.mark.xdist_group("demo")
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
