@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from talent_image_pipeline.database.account_queries import load_accounts
-from talent_image_pipeline.database.ledger_queries import claim_accounts
 from talent_image_pipeline.database.tables import platform_images, social_account_connection
 from talent_image_pipeline.database.token_queries import SeenTokens, claim_refresh
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
+from talent_image_pipeline.platforms.credentials import credentials_from
 from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
+from talent_image_pipeline.sandbox.situations import Network, Situation
+from talent_image_pipeline.sandbox.world import account_id_of, connected_credentials
+from talent_image_pipeline.settings import load_settings
 from talent_image_pipeline.sync.tokens import (
     REFRESH_LEASE,
     RefreshReport,
@@ -29,57 +31,45 @@ from talent_image_pipeline.sync.tokens import (
     is_readable_without_refresh,
     refresh_account_token,
 )
-from talent_image_pipeline_tests.rows import insert_account, insert_talent
-from talent_image_pipeline_tests.sync.rotating_tokens import RotatingTokens, serving
+from talent_image_pipeline_tests.sync.rotating_account import (
+    ACCOUNT,
+    AGE_OF_FIRST_PAIR,
+    HANDLE,
+    RotatingAccount,
+    serving,
+    store_first_pair,
+    stored_pair_works,
+)
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-ACCOUNT = "account-1"
-SEEN = SeenTokens(access_token=SecretStr("act.0"), refresh_token=SecretStr("rft.0"))
+FIRST_PAIR = connected_credentials(
+    Network.TIKTOK, account_id_of(Network.TIKTOK, HANDLE), consented_at=NOON - AGE_OF_FIRST_PAIR
+)
+SEEN = SeenTokens(
+    access_token=SecretStr(FIRST_PAIR.access_token), refresh_token=SecretStr(FIRST_PAIR.refresh_token or "")
+)
+LOST = Situation.REFRESH_REQUEST_LOST
+DOWN = Situation.REFRESH_OUTAGE
 
 
 @pytest.fixture
-def tokens() -> RotatingTokens:
+def tiktok(monkeypatch: pytest.MonkeyPatch) -> Iterator[RotatingAccount]:
     """The platform's side: the account's first refresh token is living."""
-    return RotatingTokens("rft.0")
+    account = RotatingAccount(clock=lambda: NOON)
+    with serving(account, monkeypatch):
+        yield account
 
 
 @pytest.fixture
-def tiktok_url(tokens: RotatingTokens) -> Iterator[str]:
-    """Where the token endpoint is."""
-    with serving(tokens) as url:
-        yield url
-
-
-@pytest.fixture
-def engine(migrated_engine: sa.Engine) -> sa.Engine:
-    """A database with one TikTok account that a run has claimed, and whose state the ledger has seen."""
-    with migrated_engine.begin() as connection:
-        insert_talent(connection, id="talent-1")
-        insert_account(
-            connection,
-            id=ACCOUNT,
-            talent_id="talent-1",
-            platform="TIKTOK",
-            access_token="act.0",
-            refresh_token="rft.0",
-            expires_at=NOON,
-        )
-        records = load_accounts(connection, [ACCOUNT])
-        claim_accounts(connection, records, run_id="run", until=NOON + timedelta(hours=1), now=NOON)
-        connection.execute(sa.update(platform_images).values(fingerprint=records[0].fingerprint))
+def engine(migrated_engine: sa.Engine, tiktok: RotatingAccount) -> sa.Engine:
+    """A database with that account, which a run has claimed, and whose state the ledger has seen."""
+    store_first_pair(migrated_engine, tiktok)
     return migrated_engine
 
 
-def refresh(engine: sa.Engine, url: str, *, seen: SeenTokens = SEEN, now: datetime = NOON) -> RefreshReport:
+def refresh(engine: sa.Engine, *, seen: SeenTokens = SEEN, now: datetime = NOON) -> RefreshReport:
     """Refresh the account's token as the keeper does."""
-    credentials = PlatformCredentials(
-        instagram_api_url=url,
-        facebook_api_url=url,
-        tiktok_api_url=url,
-        youtube_api_url=url,
-        tiktok_client_key=SecretStr("key"),
-        tiktok_client_secret=SecretStr("secret"),
-    )
+    credentials = credentials_from(load_settings())
 
     async def scenario() -> RefreshReport:
         async with open_api_client() as api:
@@ -92,15 +82,15 @@ def refresh(engine: sa.Engine, url: str, *, seen: SeenTokens = SEEN, now: dateti
 
 
 def while_held_back(
-    tokens: RotatingTokens, action: Callable[[], object], begin: Callable[[], RefreshReport]
+    tiktok: RotatingAccount, action: Callable[[], object], begin: Callable[[], RefreshReport]
 ) -> RefreshReport:
     """Do something between the platform's spending the old token and its answer."""
-    tokens.may_answer.clear()
+    tiktok.hold_answers_back()
 
     def act() -> None:
-        assert tokens.has_rotated.wait(30)
+        assert tiktok.has_rotated()
         action()
-        tokens.may_answer.set()
+        tiktok.let_answers_go()
 
     meanwhile = threading.Thread(target=act)
     meanwhile.start()
@@ -131,44 +121,38 @@ def change_app_row(engine: sa.Engine, **values: object) -> None:
 
 
 def test_the_new_pair_is_stored_in_the_apps_row_and_nothing_else_there_changes(
-    engine: sa.Engine, tiktok_url: str
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
     before = app_row(engine)
-    assert refresh(engine, tiktok_url) == RefreshReport(calls=1)
+    assert refresh(engine) == RefreshReport(calls=1)
     after = app_row(engine)
-    changed = {name: value for name, value in after.items() if value != before[name]}
-    assert changed == {
-        "accessToken": "act.1",
-        "refreshToken": "rft.1",
-        "expiresAt": NOON + timedelta(seconds=7200),
-    }
+    changed = {name for name, value in after.items() if value != before[name]}
+    assert changed == {"accessToken", "refreshToken", "expiresAt"}
+    assert after["expiresAt"] == NOON + timedelta(seconds=7_200)
+    assert stored_pair_works(engine, tiktok)
 
 
-def test_the_ledger_remembers_the_refresh_and_does_not_take_it_for_a_change_of_the_account(
-    engine: sa.Engine, tiktok_url: str
-) -> None:
-    refresh(engine, tiktok_url)
+def test_the_ledger_remembers_the_refresh_and_does_not_take_it_for_a_change_of_the_account(engine: sa.Engine) -> None:
+    refresh(engine)
     row = ledger_row(engine)
     assert row["token_refreshed_at"] == NOON
     assert row["token_refresh_started_at"] is None
-    assert row["consent_ends_at"] == NOON + timedelta(seconds=864000)
+    assert row["consent_ends_at"] == NOON - AGE_OF_FIRST_PAIR + timedelta(seconds=15_552_000)
     assert not is_seen_as_changed(engine)
 
 
-def test_a_change_that_nobody_has_read_yet_is_still_found_after_a_refresh(engine: sa.Engine, tiktok_url: str) -> None:
+def test_a_change_that_nobody_has_read_yet_is_still_found_after_a_refresh(engine: sa.Engine) -> None:
     change_app_row(engine, handle="@other")
-    assert refresh(engine, tiktok_url).failure is None
-    assert app_row(engine)["refreshToken"] == "rft.1"
+    assert refresh(engine).failure is None
+    assert app_row(engine)["refreshToken"] != FIRST_PAIR.refresh_token
     assert is_seen_as_changed(engine)
 
 
-def test_tokens_that_the_app_stored_during_a_refresh_win(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
-) -> None:
+def test_tokens_that_the_app_stored_during_a_refresh_win(engine: sa.Engine, tiktok: RotatingAccount) -> None:
     report = while_held_back(
-        tokens,
+        tiktok,
         lambda: change_app_row(engine, accessToken="act.new", refreshToken="rft.new"),
-        lambda: refresh(engine, tiktok_url),
+        lambda: refresh(engine),
     )
     assert report.failure is None
     assert app_row(engine)["accessToken"] == "act.new"
@@ -178,101 +162,97 @@ def test_tokens_that_the_app_stored_during_a_refresh_win(
 
 
 def test_a_disconnect_that_keeps_the_tokens_does_not_lose_the_new_pair(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
-    while_held_back(tokens, lambda: change_app_row(engine, connected=False), lambda: refresh(engine, tiktok_url))
-    assert tokens.is_living(app_row(engine)["refreshToken"])
+    while_held_back(tiktok, lambda: change_app_row(engine, connected=False), lambda: refresh(engine))
+    assert stored_pair_works(engine, tiktok)
     assert app_row(engine)["connected"] is False
     assert is_seen_as_changed(engine)
 
 
 def test_an_account_that_the_app_deletes_during_a_refresh_is_no_error(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
     def delete() -> None:
         with engine.begin() as connection:
             connection.execute(sa.delete(social_account_connection))
 
-    assert while_held_back(tokens, delete, lambda: refresh(engine, tiktok_url)).failure is None
+    assert while_held_back(tiktok, delete, lambda: refresh(engine)).failure is None
 
 
 def test_nothing_is_asked_for_when_the_app_has_newer_tokens_than_the_run_saw(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
     stale = replace(SEEN, refresh_token=SecretStr("rft.older"))
-    assert refresh(engine, tiktok_url, seen=stale) == RefreshReport()
-    assert tokens.requests == 0
+    assert refresh(engine, seen=stale) == RefreshReport()
+    assert tiktok.requests == 0
 
 
-def test_two_refreshes_at_once_of_one_account_rotate_once(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
-) -> None:
+def test_two_refreshes_at_once_of_one_account_rotate_once(engine: sa.Engine, tiktok: RotatingAccount) -> None:
     others: list[RefreshReport] = []
-    other = threading.Thread(target=lambda: others.append(refresh(engine, tiktok_url)))
+    other = threading.Thread(target=lambda: others.append(refresh(engine)))
 
     def let_the_other_try() -> None:
         other.start()
         # It has all the time to ask the platform too, if nothing keeps it from doing so.
         other.join(timeout=1.0)
 
-    report = while_held_back(tokens, let_the_other_try, lambda: refresh(engine, tiktok_url))
+    report = while_held_back(tiktok, let_the_other_try, lambda: refresh(engine))
     other.join()
     assert [report.failure, others[0].failure] == [None, None]
-    assert tokens.requests == 1
-    assert tokens.is_living(app_row(engine)["refreshToken"])
+    assert tiktok.requests == 1
+    assert stored_pair_works(engine, tiktok)
 
 
 def test_an_answer_that_got_lost_after_the_token_was_spent_ends_in_needs_reconnect(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
-    tokens.answers = ["lose"]
-    report = refresh(engine, tiktok_url)
+    tiktok.next_situations = [Situation.REFRESH_ANSWER_LOST]
+    report = refresh(engine)
     assert report.failure is not None
     assert report.failure.outcome is Outcome.NEEDS_RECONNECT
     assert report.failure.explanation == "The answer to a token refresh was lost; reconnect TikTok in the app."
-    assert report.calls == tokens.requests == 2
-    assert app_row(engine)["refreshToken"] == "rft.0"
+    assert report.calls == tiktok.requests == 2
+    assert app_row(engine)["refreshToken"] == FIRST_PAIR.refresh_token
 
 
 def test_a_request_that_got_lost_before_the_token_was_spent_costs_a_second_request_and_nothing_else(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
-    tokens.answers = ["drop"]
-    assert refresh(engine, tiktok_url) == RefreshReport(calls=2)
-    assert tokens.is_living(app_row(engine)["refreshToken"])
+    tiktok.next_situations = [Situation.REFRESH_REQUEST_LOST]
+    assert refresh(engine) == RefreshReport(calls=2)
+    assert stored_pair_works(engine, tiktok)
 
 
-@pytest.mark.parametrize("trouble", [("drop", "drop"), ("fail", "fail"), ("drop", "fail")])
+@pytest.mark.parametrize("trouble", [(LOST, LOST), (DOWN, DOWN), (LOST, DOWN)])
 def test_a_platform_that_is_down_does_not_cost_the_connection(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens, trouble: tuple[str, str]
+    engine: sa.Engine, tiktok: RotatingAccount, trouble: tuple[Situation, Situation]
 ) -> None:
-    tokens.answers = list(trouble)
-    report = refresh(engine, tiktok_url)
+    tiktok.next_situations = list(trouble)
+    report = refresh(engine)
     assert report.failure is not None
     assert report.failure.outcome is Outcome.UNAVAILABLE
-    assert refresh(engine, tiktok_url).failure is None
-    assert tokens.is_living(app_row(engine)["refreshToken"])
+    assert refresh(engine).failure is None
+    assert stored_pair_works(engine, tiktok)
 
 
 def test_an_answer_lost_in_an_outage_is_told_from_a_consent_that_ended_when_the_platform_is_back(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
-    tokens.answers = ["lose", "fail"]
-    first = refresh(engine, tiktok_url)
+    tiktok.next_situations = [Situation.REFRESH_ANSWER_LOST, Situation.REFRESH_OUTAGE]
+    first = refresh(engine)
     assert first.failure is not None
     assert first.failure.outcome is Outcome.UNAVAILABLE
-    second = refresh(engine, tiktok_url)
+    second = refresh(engine)
     assert second.failure is not None
     assert second.failure.outcome is Outcome.NEEDS_RECONNECT
     assert "answer to a token refresh was lost" in second.failure.explanation
     assert ledger_row(engine)["token_refresh_started_at"] is None
 
 
-def test_a_consent_that_ended_is_reported_as_the_platform_says_it(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
-) -> None:
-    tokens.take("rft.0")
-    report = refresh(engine, tiktok_url)
+def test_a_consent_that_ended_is_reported_as_the_platform_says_it(engine: sa.Engine, tiktok: RotatingAccount) -> None:
+    tiktok.set_situation(Network.TIKTOK, HANDLE, Situation.REFRESH_REFUSED)
+    report = refresh(engine)
     assert report.failure is not None
     assert report.failure.outcome is Outcome.NEEDS_RECONNECT
     assert "lost" not in report.failure.explanation
@@ -281,16 +261,16 @@ def test_a_consent_that_ended_is_reported_as_the_platform_says_it(
 
 
 def test_a_refresh_that_a_dead_machine_left_unfinished_is_taken_over_after_its_lease(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
     with engine.begin() as connection:
         claim_refresh(connection, account_id=ACCOUNT, seen=SEEN, lease=REFRESH_LEASE, now=NOON)
-    assert refresh(engine, tiktok_url, now=NOON + REFRESH_LEASE).failure is None
-    assert tokens.is_living(app_row(engine)["refreshToken"])
+    assert refresh(engine, now=NOON + REFRESH_LEASE).failure is None
+    assert stored_pair_works(engine, tiktok)
 
 
 def test_a_pair_that_cannot_be_stored_at_once_is_stored_when_the_database_is_back(
-    engine: sa.Engine, tiktok_url: str, tokens: RotatingTokens
+    engine: sa.Engine, tiktok: RotatingAccount
 ) -> None:
     def rename(before: str, after: str) -> None:
         with engine.begin() as connection:
@@ -302,9 +282,9 @@ def test_a_pair_that_cannot_be_stored_at_once_is_stored_when_the_database_is_bac
         rename("platform_images", "out_of_reach")
         back_later.start()
 
-    assert while_held_back(tokens, take_away, lambda: refresh(engine, tiktok_url)).failure is None
+    assert while_held_back(tiktok, take_away, lambda: refresh(engine)).failure is None
     back_later.join()
-    assert tokens.is_living(app_row(engine)["refreshToken"])
+    assert stored_pair_works(engine, tiktok)
     assert not is_seen_as_changed(engine)
 
 
