@@ -82,6 +82,12 @@ def _migrate_from_nothing(url: str) -> None:
     engine.dispose()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are cores: many tests wait for processes rather than compute."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give all workers of a test run one directory for the server: the first that needs it starts it."""
     from_controller: dict[str, str] = getattr(config, "workerinput", {})

@@ -12,6 +12,9 @@ from benchmarks.platforms import Latency
 from benchmarks.report import Results, print_report, write_json
 from benchmarks.syncing import FIRST_SYNC, NOTHING_CHANGED, SyncFigures
 
+# One measurement serves them all.
+pytestmark = pytest.mark.xdist_group("benchmarks")
+
 _TALENTS = 20
 _GROWN = 8
 

@@ -14,6 +14,9 @@ from talent_image_pipeline.definitions import build_definitions, defs
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline_tests.conftest import PROJECT_ROOT
 
+# One code server serves them all.
+pytestmark = pytest.mark.xdist_group("definitions")
+
 PLATFORM_CHECKS = {"is_answering", "error_budget", "accounts_stay_connected"}
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from talent_image_pipeline_tests.end_to_end.conftest import Pipeline
 
 _LONGEST_WAIT_SECONDS = 120
@@ -44,6 +46,7 @@ def wait_for_source(pipeline: Pipeline, talent_id: str, source: str) -> None:
     )
 
 
+@pytest.mark.parametrize("migrated_database_url", ["sqlite"], indirect=True)
 def test_an_account_that_appears_and_one_that_goes_reach_the_talent_by_themselves(pipeline: Pipeline) -> None:
     with running_daemon(pipeline):
         instagram = pipeline.connect("talent", "instagram", "handle")
