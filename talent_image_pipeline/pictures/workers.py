@@ -43,11 +43,14 @@ class WorkerLimits:
         memory_bytes: Address space of a worker process. 50 megapixels of four channels are 200 MB.
         processor_seconds: Processor time for one picture.
         seconds: Time on the clock for one picture, for what waits instead of computing.
+        pictures: How many a worker renders before a fresh one takes its place: over 10,000 pictures one grew from 75 to
+            190 MB.
     """
 
     memory_bytes: int = 1536 * 1024 * 1024
     processor_seconds: int = 8
     seconds: float = 30.0
+    pictures: int = 500
 
 
 class PictureWorkers:
@@ -155,7 +158,11 @@ class PictureWorkers:
                 living.add(worker)
             if not errand.begin(worker):
                 return {}, []
-            return worker.answer(body)
+            answer = worker.answer(body)
+            if worker.pictures >= self._limits.pictures:
+                _discard(worker, living)
+                worker = None
+            return answer
         except BaseException:
             _discard(worker, living)
             worker = None
@@ -209,6 +216,7 @@ class _Worker:
             env=_bare_environment(),
         )
         self._is_ready = False
+        self.pictures = 0
 
     def answer(self, body: bytes | None) -> tuple[dict[str, Any], list[bytes]]:
         """Wait until the process is ready and, if there is a picture, for what it says of it."""
@@ -226,6 +234,7 @@ class _Worker:
         self.process.stdin.write(len(body).to_bytes(_LENGTH_BYTES, "big"))
         self.process.stdin.write(body)
         self.process.stdin.flush()
+        self.pictures += 1
         header = json.loads(self._read(int.from_bytes(self._read(_LENGTH_BYTES), "big")))
         return header, [self._read(length) for length in header["lengths"]]
 

@@ -51,6 +51,22 @@ def test_a_worker_renders_as_the_function_does() -> None:
     assert anyio.run(scenario) == render_picture(PORTRAIT)
 
 
+def test_a_worker_makes_room_for_a_fresh_one_after_so_many_pictures() -> None:
+    async def scenario() -> list[set[int]]:
+        before = children()
+        async with PictureWorkers(processes=1, limits=WorkerLimits(pictures=2)) as workers:
+            seen = []
+            for _ in range(4):
+                await workers.warm()
+                seen.append(children() - before)
+                assert await workers.render(PORTRAIT)
+            return seen
+
+    first, second, third, fourth = anyio.run(scenario)
+    assert first == second != third == fourth
+    assert all(len(workers) == 1 for workers in (first, third))
+
+
 def test_a_refusal_comes_back_in_words_and_the_worker_lives_on() -> None:
     async def scenario() -> list[RenderedPicture | str]:
         async with PictureWorkers(processes=1) as workers:
