@@ -335,6 +335,6 @@ YOUTUBE = Platform(
     picture_hosts=("yt3.ggpht.com", "yt3.googleusercontent.com", "lh3.googleusercontent.com"),
     default_content_ids=DEFAULT_CONTENT_IDS,
     quotas=(READ_QUOTA,),
-    concurrency=32,
+    concurrency=8,
     build_client=YouTubeClient,
 )
