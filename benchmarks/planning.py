@@ -14,7 +14,7 @@ from benchmarks.measuring import median_seconds
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries
 from talent_image_pipeline.database.engine import open_engine, read_only, require_app_tables
-from talent_image_pipeline.sync.selection import plan_daily_batches, reading_rules
+from talent_image_pipeline.sync.planning.candidates import plan_daily_batches, reading_rules
 
 _REPETITIONS = 5
 #: As many as the sensor asks for: five requests of 200 talents, and as many again.

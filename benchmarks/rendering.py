@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import anyio
 
 from benchmarks.measuring import PeakMemory, effort
-from talent_image_pipeline.pictures.decode import decode_picture
-from talent_image_pipeline.pictures.inspect import inspect_picture
-from talent_image_pipeline.pictures.render import encode_renditions, render_picture
-from talent_image_pipeline.pictures.rendered_picture import RENDITION_SIZES, RenderedPicture
-from talent_image_pipeline.pictures.workers import PictureWorkers
+from talent_image_pipeline.pictures.rendering.decode import decode_picture
+from talent_image_pipeline.pictures.rendering.inspect import inspect_picture
+from talent_image_pipeline.pictures.rendering.render import encode_renditions, render_picture
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, RenderedPicture
+from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
 from talent_image_pipeline.sandbox.portraits import Picture, encoded
 from talent_image_pipeline.sandbox.situations import PictureKind
 

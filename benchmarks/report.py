@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.planning import PlanningFigures
 from benchmarks.rendering import RenderingFigures
 from benchmarks.syncing import FIRST_SYNC, SyncFigures
-from talent_image_pipeline.pictures.workers import available_cores
+from talent_image_pipeline.pictures.rendering.worker_pool import available_cores
 
 _MEGABYTE = 1_000_000
 _REPLACED = (

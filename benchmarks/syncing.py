@@ -20,9 +20,9 @@ from benchmarks.rendering import coding_seconds, rendering_seconds, sample_pictu
 from benchmarks.scenarios import Scenario
 from talent_image_pipeline.database.engine import open_engine
 from talent_image_pipeline.database.migrate import migrate
-from talent_image_pipeline.pictures.workers import available_cores
+from talent_image_pipeline.pictures.rendering.worker_pool import available_cores
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.sync.reading import ReadingLimits
+from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
 
 FIRST_SYNC = "first sync"
 NOTHING_CHANGED = "nothing changed"

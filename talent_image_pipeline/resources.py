@@ -19,13 +19,13 @@ from pydantic import Field, PrivateAttr
 
 from talent_image_pipeline.database.engine import open_engine, require_app_tables
 from talent_image_pipeline.database.records import AccountRecord
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.settings import Settings, load_settings
-from talent_image_pipeline.sync.reading import ReadingLimits
-from talent_image_pipeline.sync.report import PlatformReport
-from talent_image_pipeline.sync.scope import BATCH_SIZE, SyncScope
-from talent_image_pipeline.sync.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, SyncScope
+from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
+from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.reporting.reports import PlatformReport
 
 _SECONDS_TO_STOP = 30.0
 

@@ -1,7 +1,7 @@
 """The asset that chooses who is due in a run, and why.
 
 What belongs here: the first asset, and how the assets after it find the batch that they work on.
-What does not: who is due (``sync/due.py``, ``sync/selection.py``).
+What does not: who is due (``sync/due.py``, ``sync/candidates.py``).
 
 See https://docs.dagster.io/guides/build/assets/defining-assets.
 """
@@ -18,9 +18,9 @@ from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries, tables
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.resources import DatabaseResource, SyncScopeResource
-from talent_image_pipeline.sync.health import judge_trusted_origins
-from talent_image_pipeline.sync.scope import SyncScope
-from talent_image_pipeline.sync.selection import Selection, UnknownTalentError, choose_candidates
+from talent_image_pipeline.sync.planning.candidates import Selection, UnknownTalentError, choose_candidates
+from talent_image_pipeline.sync.planning.scope import SyncScope
+from talent_image_pipeline.sync.reporting.check_rules import judge_trusted_origins
 
 GROUP = "talent_images"
 OWNERS = ["team:data"]

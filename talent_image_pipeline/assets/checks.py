@@ -1,7 +1,7 @@
-"""What is checked with every materialization: the findings of ``sync/health.py`` as Dagster asset checks.
+"""What is checked with every materialization: the findings of ``sync/check_rules.py`` as Dagster asset checks.
 
 What belongs here: names, descriptions and severities of checks.
-What does not: when a check passes (``sync/health.py``).
+What does not: when a check passes (``sync/check_rules.py``).
 
 The assets yield their own check results: a check with a step of its own would cost every run, a refresh of one talent
 too, another step each. No check blocks: pictures are kept whatever a platform does, so what was read is resolved.
@@ -10,7 +10,7 @@ See https://docs.dagster.io/guides/test/asset-checks.
 
 import dagster as dg
 
-from talent_image_pipeline.sync.health import Finding
+from talent_image_pipeline.sync.reporting.check_rules import Finding
 
 IS_ANSWERING = "is_answering"
 ERROR_BUDGET = "error_budget"

@@ -14,7 +14,7 @@ import dagster as dg
 import pandas as pd
 import sqlalchemy as sa
 
-from talent_image_pipeline.sync.report import (
+from talent_image_pipeline.sync.reporting.reports import (
     LISTED_FAILURES,
     AccountFailure,
     PlatformReport,

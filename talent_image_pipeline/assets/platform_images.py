@@ -1,7 +1,7 @@
 """One asset per platform: what the network says now of the candidates' accounts, and the bytes of what is new.
 
 What belongs here: the factory. A platform in the registry gets its asset and its checks by itself.
-What does not: reading (``sync/reading.py``).
+What does not: reading (``sync/platform_reader.py``).
 
 See https://docs.dagster.io/guides/build/assets/creating-asset-factories.
 """
@@ -22,9 +22,9 @@ from talent_image_pipeline.database import account_queries, ledger_queries, tabl
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.resources import DatabaseResource, PlatformsResource, SyncScopeResource
-from talent_image_pipeline.sync.health import judge_answering, judge_connections, judge_error_budget
-from talent_image_pipeline.sync.report import PlatformReport
-from talent_image_pipeline.sync.waiting import accounts_waiting_for_their_talent
+from talent_image_pipeline.sync.reporting.check_rules import judge_answering, judge_connections, judge_error_budget
+from talent_image_pipeline.sync.reporting.reconnects import accounts_waiting_for_their_talent
+from talent_image_pipeline.sync.reporting.reports import PlatformReport
 
 
 def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:

@@ -1,7 +1,7 @@
 """The asset that decides which picture wins and writes it to the app's table and to the history.
 
 What belongs here: the last asset.
-What does not: the choice (``sync/resolution.py``) and writing it (``sync/publishing.py``).
+What does not: the choice (``sync/resolution.py``) and writing it (``sync/publish.py``).
 
 See https://docs.dagster.io/guides/build/assets/defining-assets.
 """
@@ -18,9 +18,9 @@ from talent_image_pipeline.database import candidate_queries, tables
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import DatabaseResource
-from talent_image_pipeline.sync.health import judge_columns
-from talent_image_pipeline.sync.publishing import PublishingRules, publish, shown_otherwise
-from talent_image_pipeline.sync.report import ResolutionReport
+from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish, shown_otherwise
+from talent_image_pipeline.sync.reporting.check_rules import judge_columns
+from talent_image_pipeline.sync.reporting.reports import ResolutionReport
 
 
 def resolved_profile_images_asset() -> dg.AssetsDefinition:

@@ -16,7 +16,7 @@ from pydantic import Field
 from talent_image_pipeline.assets.candidate_talents import TRIGGER_TAG
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import scope_config
-from talent_image_pipeline.sync.scope import SyncScope
+from talent_image_pipeline.sync.planning.scope import SyncScope
 
 SYNC_JOB = "sync_profile_images"
 REFRESH_JOB = "refresh_talent"

@@ -1,7 +1,7 @@
 """The daily schedule.
 
 What belongs here: when the day begins and what its runs are called.
-What does not: who is due (``sync/selection.py``).
+What does not: who is due (``sync/candidates.py``).
 
 See https://docs.dagster.io/guides/automate/schedules.
 """
@@ -14,8 +14,8 @@ import dagster as dg
 from talent_image_pipeline.assets.candidate_talents import TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import sync_profile_images
 from talent_image_pipeline.resources import DatabaseResource, scope_config
-from talent_image_pipeline.sync.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
-from talent_image_pipeline.sync.selection import plan_daily_batches
+from talent_image_pipeline.sync.planning.candidates import plan_daily_batches
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
 
 
 @dg.schedule(

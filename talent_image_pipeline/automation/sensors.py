@@ -1,7 +1,7 @@
 """The sensor on the app's social accounts.
 
 What belongs here: asking the database what changed and Dagster what is on its way, and wording the skip reason.
-What does not: what is asked for (``sync/changes.py``).
+What does not: what is asked for (``sync/change_requests.py``).
 
 See https://docs.dagster.io/guides/automate/sensors.
 """
@@ -18,15 +18,15 @@ from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.resources import DatabaseResource, scope_config, talents_named_in
-from talent_image_pipeline.sync.changes import (
+from talent_image_pipeline.sync.planning.candidates import reading_rules
+from talent_image_pipeline.sync.planning.change_requests import (
     MAXIMUM_REQUESTS_PER_TICK,
     AccountChange,
     ChangePlan,
     FailedRun,
     plan_change_requests,
 )
-from talent_image_pipeline.sync.scope import BATCH_SIZE, SyncScope
-from talent_image_pipeline.sync.selection import reading_rules
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, SyncScope
 
 #: The daemon looks every 5 s. An interval of 5 would be found not quite over and make it every 10.
 SECONDS_BETWEEN_TICKS = 2

@@ -1,7 +1,7 @@
 """Opening the database: one engine, set up the same way wherever it is used.
 
 What belongs here: how connections behave on each kind of database, and clear errors where there is nothing to open.
-What does not: the spellings of an address (``address.py``), tables, queries and migrations.
+What does not: the spellings of an address (``url.py``), tables, queries and migrations.
 """
 
 import sqlite3
@@ -12,9 +12,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 import tenacity
 
-from talent_image_pipeline.database.address import DatabaseAddress, describe_place, parse_database_address
 from talent_image_pipeline.database.fingerprint import register_sqlite_function
 from talent_image_pipeline.database.tables import app_metadata
+from talent_image_pipeline.database.url import DatabaseAddress, describe_place, parse_database_address
 
 SQLITE_BUSY_TIMEOUT_SECONDS: Final = 30
 POSTGRESQL_POOL_SIZE: Final = 5
@@ -39,7 +39,7 @@ def open_engine(url: str) -> sa.Engine:
     :func:`read_only` for transactions that only read.
 
     Args:
-        url: As :func:`~talent_image_pipeline.database.address.parse_database_address` accepts it.
+        url: As :func:`~talent_image_pipeline.database.url.parse_database_address` accepts it.
 
     Raises:
         DatabaseAddressError: when the address cannot be used.

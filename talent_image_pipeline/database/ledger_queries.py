@@ -1,7 +1,7 @@
 """The ledger: claiming accounts, writing what was read, and marking what reached the talents.
 
 What belongs here: every write to ``platform_images`` but those of token refreshes (``token_queries.py``).
-What does not: what a row becomes after a reading (``sync/consequences.py``).
+What does not: what a row becomes after a reading (``sync/outcome_rules.py``).
 """
 
 from collections.abc import Collection, Sequence

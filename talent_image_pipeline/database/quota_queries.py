@@ -1,7 +1,7 @@
 """What all runs know of the platforms' limits: the statements on ``platform_quotas``.
 
 What belongs here: reading that table and writing it so that runs at the same time neither overspend nor forget.
-What does not: what the numbers mean for the next call (``sync/quotas.py``).
+What does not: what the numbers mean for the next call (``sync/quota_gate.py``).
 
 Three kinds of rows share the table: ``<quota>`` for the quota itself, ``<quota>/<account id>`` for a single token that
 was told to stop, and ``<quota>@<slice>`` for the calls admitted in one slice of the quota's sliding window.

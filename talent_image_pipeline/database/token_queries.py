@@ -1,7 +1,7 @@
 """Token refreshes in the database: one at a time per account, and the new pair where the app finds it.
 
 What belongs here: claiming a refresh in the ledger, and storing or giving up what came of it.
-What does not: asking the platform, and what a failure means (``sync/tokens.py``).
+What does not: asking the platform, and what a failure means (``sync/refresh.py``).
 
 The row of the app is written in one transaction with the account's fingerprint in the ledger: the change is our own
 and must not look like one of the app's.

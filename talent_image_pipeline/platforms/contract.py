@@ -2,7 +2,7 @@
 
 What belongs here: the plain types between the platforms and everything that uses them.
 What does not: any one network's wire contract (one file per network beside this one), and what an outcome means for
-the picture that we own (``sync/consequences.py``).
+the picture that we own (``sync/outcome_rules.py``).
 """
 
 from collections.abc import Callable, Sequence

@@ -20,6 +20,17 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.platforms.answer_fields import (
+    identifier_in,
+    list_in,
+    mapping_in,
+    number_in,
+    page_path,
+    text_in,
+    time_after,
+    usable_token,
+    whole_number_in,
+)
 from talent_image_pipeline.platforms.contract import (
     Account,
     Call,
@@ -48,17 +59,6 @@ from talent_image_pipeline.platforms.readings import (
     unexplained,
 )
 from talent_image_pipeline.platforms.transport import ApiAnswer, ApiTransport, Unreachable
-from talent_image_pipeline.platforms.untrusted import (
-    identifier_in,
-    list_in,
-    mapping_in,
-    number_in,
-    page_path,
-    text_in,
-    time_after,
-    usable_token,
-    whole_number_in,
-)
 
 API_VERSION = "v26.0"
 OWN_FIELDS = "user_id,username,name,account_type,profile_picture_url,has_profile_pic"

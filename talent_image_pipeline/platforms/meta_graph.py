@@ -15,17 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from talent_image_pipeline.platforms.contract import PictureReference, QuotaUsage, Reading
-from talent_image_pipeline.platforms.readings import (
-    misconfigured,
-    needs_reconnect,
-    rate_limited,
-    temporarily_down,
-    unavailable,
-    unexplained,
-)
-from talent_image_pipeline.platforms.transport import ApiAnswer
-from talent_image_pipeline.platforms.untrusted import (
+from talent_image_pipeline.platforms.answer_fields import (
     LONGEST_IDENTIFIER,
     LONGEST_WAIT,
     address_parts,
@@ -37,6 +27,16 @@ from talent_image_pipeline.platforms.untrusted import (
     text_in,
     whole_number_in,
 )
+from talent_image_pipeline.platforms.contract import PictureReference, QuotaUsage, Reading
+from talent_image_pipeline.platforms.readings import (
+    misconfigured,
+    needs_reconnect,
+    rate_limited,
+    temporarily_down,
+    unavailable,
+    unexplained,
+)
+from talent_image_pipeline.platforms.transport import ApiAnswer
 
 POLICY_BLOCK_WAIT = timedelta(hours=24)
 # Past this share of the app's quota, what the whole app may do matters more than what one token may do.

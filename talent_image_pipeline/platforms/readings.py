@@ -7,9 +7,9 @@ What does not: a network's own error codes (one file per network beside this one
 
 from datetime import datetime, timedelta
 
+from talent_image_pipeline.platforms.answer_fields import retry_after
 from talent_image_pipeline.platforms.contract import Account, Outcome, PictureReference, Reading
 from talent_image_pipeline.platforms.transport import ApiAnswer, Unreachable
-from talent_image_pipeline.platforms.untrusted import retry_after
 
 # Up to here a wait named by the platform is shorter than our own backoff, and needs no attention.
 SHORTEST_WAIT = timedelta(seconds=1)

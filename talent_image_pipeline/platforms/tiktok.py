@@ -14,6 +14,18 @@ from typing import Any
 from pydantic import SecretStr
 
 from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.platforms.answer_fields import (
+    LONGEST_IDENTIFIER,
+    address_parts,
+    expiry_in,
+    identifier_in,
+    mapping_in,
+    number_in,
+    retry_after,
+    text_in,
+    time_after,
+    usable_token,
+)
 from talent_image_pipeline.platforms.contract import (
     Account,
     Call,
@@ -38,18 +50,6 @@ from talent_image_pipeline.platforms.readings import (
     unexplained,
 )
 from talent_image_pipeline.platforms.transport import ApiAnswer, ApiTransport, Unreachable
-from talent_image_pipeline.platforms.untrusted import (
-    LONGEST_IDENTIFIER,
-    address_parts,
-    expiry_in,
-    identifier_in,
-    mapping_in,
-    number_in,
-    retry_after,
-    text_in,
-    time_after,
-    usable_token,
-)
 
 FIELDS = "open_id,union_id,avatar_url,avatar_url_100,avatar_large_url,display_name"
 LARGEST_FIRST = ("avatar_large_url", "avatar_url", "avatar_url_100")

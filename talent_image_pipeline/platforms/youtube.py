@@ -15,6 +15,17 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.platforms.answer_fields import (
+    LONGEST_IDENTIFIER,
+    address_parts,
+    list_in,
+    mapping_in,
+    number_in,
+    page_path,
+    retry_after,
+    text_in,
+    usable_token,
+)
 from talent_image_pipeline.platforms.contract import (
     Account,
     Call,
@@ -39,17 +50,6 @@ from talent_image_pipeline.platforms.readings import (
     unexplained,
 )
 from talent_image_pipeline.platforms.transport import ApiAnswer, ApiTransport, Unreachable
-from talent_image_pipeline.platforms.untrusted import (
-    LONGEST_IDENTIFIER,
-    address_parts,
-    list_in,
-    mapping_in,
-    number_in,
-    page_path,
-    retry_after,
-    text_in,
-    usable_token,
-)
 
 CHANNELS_PER_CALL = 50
 # ``kind`` tells "none of these channels exists" (no ``items`` at all) from an answer that is not YouTube's.

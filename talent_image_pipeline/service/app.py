@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from talent_image_pipeline.clock import Clock
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.service.health import HealthRoute
 from talent_image_pipeline.service.initials_route import InitialsRoute
 from talent_image_pipeline.service.picture_route import PictureRoute

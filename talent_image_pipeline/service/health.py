@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from talent_image_pipeline.clock import Clock
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.tables import talent
-from talent_image_pipeline.pictures.store import PictureStore, PictureStoreUnavailableError
+from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreUnavailableError
 
 
 class HealthRoute:

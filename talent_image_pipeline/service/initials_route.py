@@ -1,7 +1,7 @@
 """``GET /initials/{talent id}.svg``: the initials of a talent, drawn from the name that the app has now.
 
 What belongs here: from an address to the drawing.
-What does not: which letters and colours (``pictures/initials.py``).
+What does not: which letters and colours (``pictures/drawing.py``).
 """
 
 import logging
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.tables import talent
-from talent_image_pipeline.pictures.initials import draw_initials
+from talent_image_pipeline.pictures.initials.drawing import draw_initials
 from talent_image_pipeline.service.caching import cacheable, not_found, unavailable
 
 _MEDIA_TYPE = "image/svg+xml"

@@ -9,9 +9,9 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
-from talent_image_pipeline.pictures.addresses import parse_rendition_key
-from talent_image_pipeline.pictures.store import PictureStore, PictureStoreUnavailableError
-from talent_image_pipeline.pictures.store_upkeep import find_damage
+from talent_image_pipeline.pictures.store.keys import parse_rendition_key
+from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreUnavailableError
+from talent_image_pipeline.pictures.store.verification import find_damage
 from talent_image_pipeline.service.caching import cacheable, not_found, unavailable
 
 _FOR_EVER = "public, max-age=31536000, immutable"

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.resources import DatabaseResource
-from talent_image_pipeline.sync.scope import SyncScope
-from talent_image_pipeline.sync.selection import choose_candidates
+from talent_image_pipeline.sync.planning.candidates import choose_candidates
+from talent_image_pipeline.sync.planning.scope import SyncScope
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 FIRST_DAY = datetime(2026, 3, 20, 2, 0, tzinfo=UTC)

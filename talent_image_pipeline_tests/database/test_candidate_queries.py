@@ -11,8 +11,8 @@ from talent_image_pipeline.database import candidate_queries
 from talent_image_pipeline.database.candidate_queries import CandidateRow
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.due import REPEATED_OUTCOMES
-from talent_image_pipeline.sync.selection import plan_daily_batches
+from talent_image_pipeline.sync.planning.candidates import plan_daily_batches
+from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync import simulated_run as sim
 

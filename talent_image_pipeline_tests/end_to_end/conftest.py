@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from talent_image_pipeline.automation.launching import FinishedRun, run_sync
 from talent_image_pipeline.database.tables import platform_images, social_account_connection, talent
+from talent_image_pipeline.runs import FinishedRun, run_sync
 from talent_image_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from talent_image_pipeline.sandbox.situations import Network
 from talent_image_pipeline.sandbox.world import World
@@ -28,7 +28,7 @@ from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 _RUN_SYNC = """
 import json, sys
-from talent_image_pipeline.automation.launching import run_sync
+from talent_image_pipeline.runs import run_sync
 finished = run_sync(run_config=json.loads(sys.argv[1]))
 print("FINISHED", finished.run_id, finished.failure)
 """
@@ -72,7 +72,7 @@ class Pipeline:
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``talent-images`` with these arguments."""
-        process = self.start([sys.executable, "-m", "talent_image_pipeline.cli", *arguments])
+        process = self.start([sys.executable, "-m", "talent_image_pipeline.cli.main", *arguments])
         output, _ = process.communicate(timeout=180)
         return subprocess.CompletedProcess(arguments, process.returncode, stdout=output)
 

@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start_demo(home: Path, *options: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "talent_image_pipeline.cli", "demo", *options],
+        [sys.executable, "-m", "talent_image_pipeline.cli.main", "demo", *options],
         cwd=home,
         env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "COLUMNS": "200"},
         stdout=subprocess.PIPE,

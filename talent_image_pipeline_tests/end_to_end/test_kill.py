@@ -7,8 +7,8 @@ import anyio
 import sqlalchemy as sa
 
 from talent_image_pipeline.database.tables import pictures, platform_images, profile_image_versions, talent
-from talent_image_pipeline.pictures.store import PictureStore
-from talent_image_pipeline.pictures.store_upkeep import verify_pictures
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
+from talent_image_pipeline.pictures.store.verification import verify_pictures
 from talent_image_pipeline_tests.end_to_end.conftest import Pipeline, finished
 
 TALENTS = 24

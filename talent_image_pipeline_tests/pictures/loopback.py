@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import SecretStr
 
 from talent_image_pipeline.clock import Clock, utc_now
-from talent_image_pipeline.pictures.download import (
+from talent_image_pipeline.pictures.download.downloader import (
     DownloadedPicture,
     DownloadLimits,
     NotModified,

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from talent_image_pipeline.pictures.bars import area_without_bars
-from talent_image_pipeline.pictures.crop import CLOSER_SIDES, square_around
-from talent_image_pipeline.pictures.faces import Face, find_faces
-from talent_image_pipeline.pictures.render import render_picture
-from talent_image_pipeline.pictures.rendered_picture import CropBox, RenderedPicture
+from talent_image_pipeline.pictures.rendering.bars import area_without_bars
+from talent_image_pipeline.pictures.rendering.crop import CLOSER_SIDES, square_around
+from talent_image_pipeline.pictures.rendering.faces import Face, find_faces
+from talent_image_pipeline.pictures.rendering.render import render_picture
+from talent_image_pipeline.pictures.rendering.rendered_picture import CropBox, RenderedPicture
 from talent_image_pipeline_tests.pictures.picture_files import (
     FACE_IN_ASTRONAUT,
     FORMATS,

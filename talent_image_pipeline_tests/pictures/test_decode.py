@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from talent_image_pipeline.pictures.decode import Pixels, decode_picture
-from talent_image_pipeline.pictures.inspect import inspect_picture
-from talent_image_pipeline.pictures.rendered_picture import NotAPicture
+from talent_image_pipeline.pictures.rendering.decode import Pixels, decode_picture
+from talent_image_pipeline.pictures.rendering.inspect import inspect_picture
+from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
 from talent_image_pipeline_tests.pictures.picture_files import (
     FORMATS,
     animation,

@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
-from talent_image_pipeline.pictures.download import (
+from talent_image_pipeline.pictures.download.downloader import (
     DownloadedPicture,
     DownloadLimits,
     NotModified,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from talent_image_pipeline.pictures.download import DownloadedPicture, PictureRefused, PictureUnavailable
+from talent_image_pipeline.pictures.download.downloader import DownloadedPicture, PictureRefused, PictureUnavailable
 from talent_image_pipeline_tests.pictures.loopback import BODY, LoopbackServer, Victim, answer, fetch, redirect
 
 DAY = timedelta(days=1)

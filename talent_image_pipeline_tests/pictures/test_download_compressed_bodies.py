@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from talent_image_pipeline.pictures.download import DownloadedPicture, PictureRefused
+from talent_image_pipeline.pictures.download.downloader import DownloadedPicture, PictureRefused
 from talent_image_pipeline_tests.pictures.loopback import BODY, LoopbackServer, answer, fetch_from, raw_answer
 
 BOMB = gzip.compress(bytes(64 * 1024**2))

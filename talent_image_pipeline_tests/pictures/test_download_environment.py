@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from talent_image_pipeline.pictures.download import DownloadedPicture, PictureDownloader, PictureRefused
+from talent_image_pipeline.pictures.download.downloader import DownloadedPicture, PictureDownloader, PictureRefused
 from talent_image_pipeline_tests.pictures.loopback import (
     LoopbackServer,
     ScriptedResolver,

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from talent_image_pipeline.pictures.download import (
+from talent_image_pipeline.pictures.download.downloader import (
     DownloadedPicture,
     DownloadLimits,
     PictureRefused,

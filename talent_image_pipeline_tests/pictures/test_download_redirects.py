@@ -2,7 +2,7 @@
 
 import pytest
 
-from talent_image_pipeline.pictures.download import (
+from talent_image_pipeline.pictures.download.downloader import (
     DownloadedPicture,
     PictureExpired,
     PictureRefused,

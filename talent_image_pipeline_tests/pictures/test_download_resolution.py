@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from talent_image_pipeline.pictures.dialling import open_checked_socket
-from talent_image_pipeline.pictures.download import DownloadLimits, PictureRefused, PictureUnavailable
-from talent_image_pipeline.pictures.network_address import RefusedAddressError
+from talent_image_pipeline.pictures.download.connections import open_checked_socket
+from talent_image_pipeline.pictures.download.downloader import DownloadLimits, PictureRefused, PictureUnavailable
+from talent_image_pipeline.pictures.download.ip_rules import RefusedAddressError
 from talent_image_pipeline_tests.pictures.loopback import LoopbackServer, ScriptedResolver, Victim, answer, fetch
 
 HOSTS = (".cdninstagram.com",)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.abc import ResolveResult
 from pydantic import SecretStr
 
-from talent_image_pipeline.pictures.download import (
+from talent_image_pipeline.pictures.download.downloader import (
     DownloadLimits,
     PictureDownloader,
     PictureUnavailable,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from talent_image_pipeline.pictures.render import render_picture
-from talent_image_pipeline.pictures.rendered_picture import RENDITION_SIZES, NotAPicture
+from talent_image_pipeline.pictures.rendering.render import render_picture
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, NotAPicture
 from talent_image_pipeline_tests.pictures.picture_files import FORMATS, png_chunk, small_file
 
 EXAMPLES = 120

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import ImageFont
 
-from talent_image_pipeline.pictures.initials import draw_initials, fitting_font_size, initials_of
-from talent_image_pipeline.pictures.initials_palette import colour_pairs, colours_of, contrast_ratio
+from talent_image_pipeline.pictures.initials.drawing import draw_initials, fitting_font_size, initials_of
+from talent_image_pipeline.pictures.initials.palette import colour_pairs, colours_of, contrast_ratio
 
 SVG = "{http://www.w3.org/2000/svg}"
 

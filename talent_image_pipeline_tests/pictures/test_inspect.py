@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from talent_image_pipeline.pictures.inspect import inspect_picture, orientation_of
-from talent_image_pipeline.pictures.rendered_picture import NotAPicture
+from talent_image_pipeline.pictures.rendering.inspect import inspect_picture, orientation_of
+from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
 from talent_image_pipeline_tests.pictures.picture_files import (
     FORMATS,
     animation,

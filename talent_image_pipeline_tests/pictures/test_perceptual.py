@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from talent_image_pipeline.pictures.perceptual import looks_the_same
-from talent_image_pipeline.pictures.render import render_picture
+from talent_image_pipeline.pictures.rendering.perceptual_hash import looks_the_same
+from talent_image_pipeline.pictures.rendering.render import render_picture
 from talent_image_pipeline_tests.pictures.picture_files import astronaut, encoded, portrait_on
 
 

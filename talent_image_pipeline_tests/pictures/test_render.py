@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from talent_image_pipeline.pictures.render import render_picture
-from talent_image_pipeline.pictures.rendered_picture import RENDITION_SIZES, NotAPicture
+from talent_image_pipeline.pictures.rendering.render import render_picture
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, NotAPicture
 from talent_image_pipeline_tests.pictures.picture_files import FORMATS, astronaut, decoded, encoded, small_file
 
 MARKER = b"GPS 59.3293 N 18.0686 E"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from talent_image_pipeline.pictures.render import render_picture
+from talent_image_pipeline.pictures.rendering.render import render_picture
 from talent_image_pipeline_tests.pictures.picture_files import astronaut, encoded, portrait_on
 
 Colour = tuple[int, int, int]

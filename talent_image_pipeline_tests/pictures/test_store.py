@@ -20,9 +20,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
-from talent_image_pipeline.pictures.addresses import content_hash_of, rendition_url
-from talent_image_pipeline.pictures.rendered_picture import RENDITION_SIZES
-from talent_image_pipeline.pictures.store import (
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
+from talent_image_pipeline.pictures.store.keys import content_hash_of, rendition_url
+from talent_image_pipeline.pictures.store.picture_store import (
     PictureStore,
     PictureStoreAddressError,
     PictureStoreUnavailableError,
@@ -434,8 +434,8 @@ async def test_leftovers_of_killed_writers_are_removed_once_they_are_old(tmp_pat
 
 WRITER = """
 import asyncio, itertools, os, sys
-from talent_image_pipeline.pictures.addresses import content_hash_of
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.store.keys import content_hash_of
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 
 async def write() -> None:
     store = PictureStore.from_url(sys.argv[1])

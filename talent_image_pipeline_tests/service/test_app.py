@@ -17,9 +17,9 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from talent_image_pipeline.database.tables import talent
-from talent_image_pipeline.pictures.addresses import content_hash_of, rendition_url
-from talent_image_pipeline.pictures.rendered_picture import RENDITION_SIZES
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
+from talent_image_pipeline.pictures.store.keys import content_hash_of, rendition_url
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.service.app import build_service
 from talent_image_pipeline.service.server import make_server, open_listener
 from talent_image_pipeline_tests.rows import insert_talent

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 import sqlalchemy as sa
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.service.app import build_service
 from talent_image_pipeline.service.server import serve
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from talent_image_pipeline.sync import retries
+from talent_image_pipeline.sync.limits import retries
 from talent_image_pipeline_tests.soak.simulation import Simulation, open_simulation
 
 FIRST_DAY = datetime(2026, 3, 2, 2, tzinfo=UTC)

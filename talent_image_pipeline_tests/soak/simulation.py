@@ -21,21 +21,21 @@ from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import account_queries, candidate_queries, ledger_queries
 from talent_image_pipeline.database.engine import open_engine, read_only
 from talent_image_pipeline.database.tables import platform_images, social_account_connection, talent
-from talent_image_pipeline.pictures.download import DownloadLimits, PictureDownloader
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.download.downloader import DownloadLimits, PictureDownloader
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sandbox.portraits import Picture
 from talent_image_pipeline.sandbox.server import running_sandbox
 from talent_image_pipeline.sandbox.situations import Network, PictureKind
 from talent_image_pipeline.sandbox.world import World
 from talent_image_pipeline.settings import Settings
-from talent_image_pipeline.sync.changes import AccountChange, plan_change_requests
-from talent_image_pipeline.sync.publishing import PublishingRules, publish
-from talent_image_pipeline.sync.reading import ReadingLimits
-from talent_image_pipeline.sync.report import PlatformReport, ResolutionReport
-from talent_image_pipeline.sync.scope import DAILY_MINIMUM_HOURS, SyncScope
-from talent_image_pipeline.sync.selection import choose_candidates, plan_daily_batches, reading_rules
-from talent_image_pipeline.sync.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.planning.candidates import choose_candidates, plan_daily_batches, reading_rules
+from talent_image_pipeline.sync.planning.change_requests import AccountChange, plan_change_requests
+from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS, SyncScope
+from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
+from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
+from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.reporting.reports import PlatformReport, ResolutionReport
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 PUBLIC_URL = "http://pictures.example"

@@ -13,7 +13,7 @@ import pytest
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sandbox.situations import Network, Platform, Situation
 from talent_image_pipeline.sandbox.world import account_id_of
-from talent_image_pipeline.sync.scope import DAILY_MINIMUM_HOURS
+from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS
 from talent_image_pipeline_tests.soak.simulation import Simulation, Synced
 
 DAY = timedelta(days=1)

@@ -15,7 +15,7 @@ import pytest
 
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sandbox.situations import Platform, Situation
-from talent_image_pipeline.sync.scope import DAILY_MINIMUM_HOURS
+from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS
 from talent_image_pipeline_tests.soak.simulation import Simulation
 
 TRIES = 3

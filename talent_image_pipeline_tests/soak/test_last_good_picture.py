@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from talent_image_pipeline.sandbox.situations import Network, Platform, Situation
-from talent_image_pipeline.sync.scope import DAILY_MINIMUM_HOURS
+from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS
 from talent_image_pipeline_tests.soak.simulation import Simulation
 
 pytestmark = pytest.mark.usefixtures("retries_at_once")

@@ -14,7 +14,7 @@ from talent_image_pipeline.database.account_queries import load_accounts
 from talent_image_pipeline.database.engine import open_engine
 from talent_image_pipeline.platforms.credentials import credentials_from
 from talent_image_pipeline.settings import load_settings
-from talent_image_pipeline.sync.token_keeper import open_token_keeper
+from talent_image_pipeline.sync.tokens.refresh_process import open_token_keeper
 
 
 async def _run(account_id: str) -> None:

@@ -19,12 +19,12 @@ from talent_image_pipeline.database.tables import platform_images, profile_image
 from talent_image_pipeline.database.tables import talent as talent_table
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.sync.consequences import OwnedPicture, ledger_after
-from talent_image_pipeline.sync.due import is_owed_a_read
-from talent_image_pipeline.sync.publishing import PublishingRules, load_states, publish
-from talent_image_pipeline.sync.report import ResolutionReport
-from talent_image_pipeline.sync.scope import SyncScope
-from talent_image_pipeline.sync.selection import choose_candidates, reading_rules
+from talent_image_pipeline.sync.planning.candidates import choose_candidates, reading_rules
+from talent_image_pipeline.sync.planning.due import is_owed_a_read
+from talent_image_pipeline.sync.planning.scope import SyncScope
+from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states, publish
+from talent_image_pipeline.sync.reading.outcome_rules import OwnedPicture, ledger_after
+from talent_image_pipeline.sync.reporting.reports import ResolutionReport
 
 CLAIM = timedelta(seconds=90)
 RULES = PublishingRules(public_url="http://pictures.example", verified_only=False)

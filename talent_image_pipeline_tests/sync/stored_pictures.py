@@ -17,13 +17,13 @@ from PIL import Image
 from talent_image_pipeline.database import account_queries, ledger_queries
 from talent_image_pipeline.database.candidate_queries import CandidateRow
 from talent_image_pipeline.database.records import PictureRecord
-from talent_image_pipeline.pictures.addresses import content_hash_of
-from talent_image_pipeline.pictures.rendered_picture import RENDITION_SIZES
-from talent_image_pipeline.pictures.store import PictureStore
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
+from talent_image_pipeline.pictures.store.keys import content_hash_of
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome, Reading
-from talent_image_pipeline.sync.consequences import OwnedPicture, ledger_after
-from talent_image_pipeline.sync.due import Reason
-from talent_image_pipeline.sync.publishing import PublishingRules, publish
+from talent_image_pipeline.sync.planning.due import Reason
+from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
+from talent_image_pipeline.sync.reading.outcome_rules import OwnedPicture, ledger_after
 
 RULES = PublishingRules(public_url="http://pictures.example", verified_only=False)
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talent_image_pipeline.database.records import AccountRecord
-from talent_image_pipeline.sync.due import Reason, batches, is_changed, is_owed_a_read, reason_for
-from talent_image_pipeline.sync.scope import DAILY_MINIMUM_HOURS, SyncScope
+from talent_image_pipeline.sync.planning.due import Reason, batches, is_changed, is_owed_a_read, reason_for
+from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS, SyncScope
 from talent_image_pipeline_tests.sync.states import NOW, accounts, make_account, make_ledger
 
 DAY = timedelta(hours=24)

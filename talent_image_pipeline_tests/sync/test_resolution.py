@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord, PinRecord
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.due import Reason
-from talent_image_pipeline.sync.resolution import TalentState, resolve, stamp_after
+from talent_image_pipeline.sync.planning.due import Reason
+from talent_image_pipeline.sync.publishing.resolution import TalentState, resolve, stamp_after
 from talent_image_pipeline_tests.sync.states import (
     NOW,
     PRIORITY,

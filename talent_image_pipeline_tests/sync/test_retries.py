@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talent_image_pipeline.platforms.contract import Account, Call, CallResult, Outcome, Reading
-from talent_image_pipeline.sync.retries import call_with_retries, unavailable_backoff
+from talent_image_pipeline.sync.limits.retries import call_with_retries, unavailable_backoff
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 DOWN = Reading(outcome=Outcome.UNAVAILABLE, explanation="down", is_retryable=True)

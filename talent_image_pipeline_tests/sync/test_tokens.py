@@ -24,7 +24,7 @@ from talent_image_pipeline.platforms.transport import ApiTransport, open_api_cli
 from talent_image_pipeline.sandbox.situations import Network, Situation
 from talent_image_pipeline.sandbox.world import account_id_of, connected_credentials
 from talent_image_pipeline.settings import load_settings
-from talent_image_pipeline.sync.tokens import (
+from talent_image_pipeline.sync.tokens.refresh import (
     REFRESH_LEASE,
     RefreshReport,
     consent_warning,

@@ -1,0 +1,394 @@
+"""What is configured, reachable and missing: the questions of whoever sets this up or finds it not working.
+
+What belongs here: one look at each part, none of which changes anything, and a sentence about what was found.
+What does not: laying the answers out (``store.py``). No sentence holds a secret, nor an address that may hold one.
+"""
+
+import io
+import ipaddress
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import anyio.to_thread
+import httpx
+import sqlalchemy as sa
+from PIL import Image
+from pydantic import SecretStr
+
+from talent_image_pipeline.clock import Clock, utc_now
+from talent_image_pipeline.database import maintenance_queries
+from talent_image_pipeline.database.engine import (
+    DatabaseUnavailableError,
+    MissingAppTableError,
+    open_engine,
+    read_only,
+    require_app_tables,
+)
+from talent_image_pipeline.database.maintenance_queries import ConnectedCount
+from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address
+from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
+from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
+from talent_image_pipeline.pictures.store.picture_store import (
+    PictureStore,
+    PictureStoreAddressError,
+    PictureStoreUnavailableError,
+)
+from talent_image_pipeline.platforms.contract import Account, Outcome, Platform, PlatformClient
+from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
+from talent_image_pipeline.platforms.registry import PLATFORMS
+from talent_image_pipeline.platforms.transport import ApiTransport
+from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.sync.reporting.check_rules import judge_trusted_origins
+
+HOST_DEADLINE_SECONDS = 5.0
+_DRAWN_SIDE = 256
+_LIST_DEADLINE_SECONDS = 25.0
+_ANY_HASH = "0" * 64
+_PROBE = "probe"
+_A_LIVING_TOKEN = timedelta(days=30)
+_A_DYING_TOKEN = timedelta(minutes=1)
+
+
+class State(StrEnum):
+    """How a part is, from best to worst."""
+
+    OK = "ok"
+    WARNING = "warning"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """One part, how it is, and in words what was found and what to do."""
+
+    name: str
+    state: State
+    words: str
+
+
+async def diagnose(
+    settings: Settings,
+    *,
+    platforms: Sequence[Platform] = PLATFORMS,
+    clock: Clock = utc_now,
+    host_deadline_seconds: float = HOST_DEADLINE_SECONDS,
+) -> list[Diagnosis]:
+    """Look at every part once; a part that is broken never keeps the others from being looked at.
+
+    Args:
+        settings: As they are now.
+        platforms: The networks to look at.
+        clock: The time.
+        host_deadline_seconds: For one platform's host to answer anything at all.
+    """
+    database, connected = await anyio.to_thread.run_sync(_look_at_database, settings)
+    found = [*database, await _look_at_store(settings)]
+    found += await _look_at_credentials(settings, platforms, connected=connected, clock=clock)
+    found += await _look_at_hosts(settings, deadline_seconds=host_deadline_seconds)
+    found += [_look_at_public_url(settings), _look_at_trusted_origins(settings)]
+    return [*found, await _look_at_workers()]
+
+
+# --- database -------------------------------------------------------------------------------------------------------
+
+
+def _look_at_database(settings: Settings) -> tuple[list[Diagnosis], Mapping[str, ConnectedCount]]:
+    """Look at the database, and count connected accounts where it can be read."""
+    try:
+        address = parse_database_address(settings.database_url)
+    except DatabaseAddressError as error:
+        return [_broken("database", f"{error}.")], {}
+    file = address.url.database if address.url.get_backend_name() == "sqlite" else None
+    if file is not None and not Path(file).exists():
+        words = f"There is no {address.place} yet; talent-images demo or talent-images migrate makes it."
+        return [Diagnosis(name="database", state=State.MISSING, words=words)], {}
+    try:
+        engine = open_engine(settings.database_url)
+    except DatabaseUnavailableError as error:
+        return [_broken("database", f"{error}.")], {}
+    try:
+        return _look_into_database(engine, place=address.place)
+    except sa.exc.SQLAlchemyError as error:
+        # Its text would show statements and their parameters.
+        return [_broken("database", f"{address.place} cannot be read ({type(error).__name__}).")], {}
+    finally:
+        engine.dispose()
+
+
+def _look_into_database(engine: sa.Engine, *, place: str) -> tuple[list[Diagnosis], Mapping[str, ConnectedCount]]:
+    found = [_ok("database", f"{place} answers.")]
+    try:
+        require_app_tables(engine)
+    except MissingAppTableError as error:
+        return [*found, _broken("app tables", f"{error}.")], {}
+    found.append(_ok("app tables", "The app's tables are there."))
+    with read_only(engine).begin() as connection:
+        current, newest = maintenance_queries.schema_revisions(connection)
+        connected = maintenance_queries.count_connected(connection)
+    if current == newest:
+        found.append(_ok("migrations", f"Our tables are at revision {newest}, the newest."))
+    else:
+        at = f"at revision {current}" if current else "not there"
+        found.append(_broken("migrations", f"Our tables are {at}; run talent-images migrate."))
+    return found, connected
+
+
+# --- picture store --------------------------------------------------------------------------------------------------
+
+
+async def _look_at_store(settings: Settings) -> Diagnosis:
+    name = "picture store"
+    directory = _directory_of(settings.image_store_url)
+    if directory is not None and not directory.exists():
+        return _look_at_missing_directory(name, directory)
+    try:
+        store = PictureStore.from_url(settings.image_store_url)
+        with anyio.fail_after(_LIST_DEADLINE_SECONDS):
+            await store.find(_ANY_HASH)
+        if directory is not None:
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+    except (PictureStoreAddressError, PictureStoreUnavailableError) as error:
+        return _broken(name, f"{error}.")
+    except TimeoutError:
+        return _broken(name, "The store does not answer.")
+    except OSError as error:
+        return _broken(name, f"{directory} cannot be written: {error.strerror}.")
+    what = "can be read and written" if directory is not None else "can be read"
+    return _ok(name, f"{store.location} {what}.")
+
+
+def _directory_of(store_url: str) -> Path | None:
+    scheme = urlsplit(store_url).scheme
+    if scheme == "file":
+        return Path(unquote(urlsplit(store_url).path))
+    return None if "://" in store_url else Path(store_url).expanduser()
+
+
+def _look_at_missing_directory(name: str, directory: Path) -> Diagnosis:
+    parent = next(path for path in [*directory.absolute().parents] if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        return _broken(name, f"{directory} is not there and cannot be made: {parent} is not a writable directory.")
+    return Diagnosis(name=name, state=State.MISSING, words=f"{directory} is not there yet; the first sync makes it.")
+
+
+# --- platforms ------------------------------------------------------------------------------------------------------
+
+
+async def _look_at_credentials(
+    settings: Settings,
+    platforms: Sequence[Platform],
+    *,
+    connected: Mapping[str, ConnectedCount],
+    clock: Clock,
+) -> list[Diagnosis]:
+    """Ask the clients themselves what they could do with these settings, without letting them call anybody."""
+    credentials = credentials_from(settings)
+    found: list[Diagnosis] = []
+    async with httpx.AsyncClient(transport=_NoNetwork()) as nowhere:
+        for platform in platforms:
+            transport = ApiTransport(nowhere)
+            look = _WaysOf(
+                platform=platform,
+                client=platform.build_client(credentials, transport, clock),
+                ideal=platform.build_client(_with_everything(credentials), transport, clock),
+                now=clock(),
+            )
+            found += await look.diagnoses(connected.get(platform.name, ConnectedCount()))
+    return found
+
+
+class _NoNetwork(httpx.AsyncBaseTransport):
+    """Refuses every request before it leaves."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no request is made here")
+
+
+def _with_everything(credentials: PlatformCredentials) -> PlatformCredentials:
+    """Return credentials of which none is missing, to tell what settings could mend from what they cannot."""
+    given: dict[str, Any] = {
+        field.name: SecretStr(_PROBE) if SecretStr in get_args(field.type) else _PROBE
+        for field in fields(credentials)
+        if getattr(credentials, field.name) is None
+    }
+    return replace(credentials, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WaysOf:
+    """The ways in which one platform's accounts are read, as its own client judges them.
+
+    Attributes:
+        client: With the credentials that there are.
+        ideal: With every credential that there could be.
+    """
+
+    platform: Platform
+    client: PlatformClient
+    ideal: PlatformClient
+    now: datetime
+
+    async def diagnoses(self, count: ConnectedCount) -> list[Diagnosis]:
+        """Look at reading with a token, by handle, and at renewing tokens where the network knows that."""
+        found = [
+            await self._reading(count.with_token, with_token=True),
+            await self._reading(count.by_handle, with_token=False),
+        ]
+        dying = self._account(lives=_A_DYING_TOKEN, with_token=True)
+        if self._renews(dying):
+            # Some networks renew the access token itself, the others hand out a refresh token for it.
+            renewable = count.with_token if self._renews(replace(dying, refresh_token=None)) else count.renewable
+            found.append(await self._renewing(dying, renewable))
+        return found
+
+    def _renews(self, account: Account) -> bool:
+        return self.client.needs_token_refresh(account, now=self.now, refreshed_at=None)
+
+    async def _reading(self, count: int, *, with_token: bool) -> Diagnosis:
+        name = f"{self.platform.label}, {'own token' if with_token else 'handle alone'}"
+        account = self._account(lives=_A_LIVING_TOKEN, with_token=with_token)
+        (call,) = self.client.plan_calls([account])
+        if call.cost > 0:
+            return _ok(name, f"Can be read; {_accounts(count)}.")
+        # What a client settles without a call, it also answers without one.
+        (reading,) = (await self.client.read(call)).readings
+        is_ours = self.ideal.plan_calls([account])[0].cost > 0
+        return _lacking(name, count, reading.explanation, is_ours=is_ours)
+
+    async def _renewing(self, account: Account, count: int) -> Diagnosis:
+        name = f"{self.platform.label}, renewing tokens"
+        failure = (await self.client.refresh_token(account)).failure
+        if failure is None or failure.outcome is not Outcome.MISCONFIGURED:
+            return _ok(name, f"Can be asked for; {_accounts(count)}.")
+        return _lacking(name, count, failure.explanation, is_ours=True)
+
+    def _account(self, *, lives: timedelta, with_token: bool) -> Account:
+        """Return an account that lacks nothing but what the settings would have to give."""
+        if not with_token:
+            return Account(account_id=_PROBE, handle=_PROBE)
+        return Account(
+            account_id=_PROBE,
+            handle=_PROBE,
+            access_token=SecretStr(_PROBE),
+            refresh_token=SecretStr(_PROBE),
+            token_expires_at=self.now + lives,
+        )
+
+
+def _accounts(count: int) -> str:
+    return f"{count} connected account{'' if count == 1 else 's'}"
+
+
+def _lacking(name: str, count: int, explanation: str, *, is_ours: bool) -> Diagnosis:
+    """Judge a way that is not open: bad only where there are accounts that need it."""
+    if not count:
+        return _ok(name, f"No connected account needs it. {explanation}")
+    state = State.MISSING if is_ours else State.WARNING
+    return Diagnosis(name=name, state=state, words=f"{_accounts(count)}: {explanation}")
+
+
+async def _look_at_hosts(settings: Settings, *, deadline_seconds: float) -> list[Diagnosis]:
+    names = [name for name in type(settings).model_fields if name.endswith("_api_url")]
+    addresses: dict[str, str] = {name.upper(): getattr(settings, name) for name in names}
+    found: dict[str, Diagnosis] = {}
+
+    async def look(name: str, address: str) -> None:
+        found[name] = await _look_at_host(client, name, address)
+
+    async with (
+        httpx.AsyncClient(timeout=deadline_seconds, trust_env=False, follow_redirects=False) as client,
+        anyio.create_task_group() as group,
+    ):
+        for name, address in addresses.items():
+            group.start_soon(look, name, address)
+    return [found[name] for name in addresses]
+
+
+async def _look_at_host(client: httpx.AsyncClient, name: str, address: str) -> Diagnosis:
+    """Ask for the root of a host, without credentials: any answer at all shows that it is reachable."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    origin = httpx.URL(scheme=parts.scheme, host=host, port=parts.port, path="/")
+    try:
+        await client.head(origin)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return _broken(name, f"{host} cannot be reached: {_kind_of(error)}.")
+    return _ok(name, f"{host} answers.")
+
+
+def _kind_of(error: Exception) -> str:
+    """Say what failed by the kind of the exception alone: its text may hold addresses."""
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return "its certificate or TLS handshake is not valid"
+        cause = cause.__cause__ or cause.__context__
+    return "no connection" if isinstance(error, httpx.ConnectError) else "its answer is not HTTP"
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def _look_at_public_url(settings: Settings) -> Diagnosis:
+    name = "TALENT_IMAGE_PUBLIC_URL"
+    parts = urlsplit(settings.talent_image_public_url)
+    if not _is_loopback(parts.hostname or ""):
+        return _ok(name, f"Pictures are published at {parts.hostname}.")
+    words = "Pictures are published at an address of this machine alone"
+    if settings.is_embedded:
+        return _ok(name, f"{words}, as the embedded default does.")
+    return Diagnosis(name=name, state=State.WARNING, words=f"{words}: nobody else sees them. Set it to a public one.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _look_at_trusted_origins(settings: Settings) -> Diagnosis:
+    finding = judge_trusted_origins(sorted(settings.trusted_origins))
+    state = State.OK if finding.passed else State.WARNING
+    return Diagnosis(name="TALENT_IMAGE_TRUSTED_ORIGINS", state=state, words=finding.words)
+
+
+# --- workers --------------------------------------------------------------------------------------------------------
+
+
+async def _look_at_workers() -> Diagnosis:
+    name = "picture workers"
+    try:
+        async with PictureWorkers(processes=1) as workers:
+            rendered = await workers.render(_drawn_picture())
+    except (NotAPicture, OSError) as failure:
+        return _broken(name, f"A drawn picture could not be rendered: {failure}.")
+    return _ok(name, f"A drawn picture was rendered in {len(rendered.renditions)} sizes.")
+
+
+def _drawn_picture() -> bytes:
+    image = Image.merge("RGB", [Image.radial_gradient("L"), Image.linear_gradient("L"), Image.radial_gradient("L")])
+    encoded = io.BytesIO()
+    image.resize((_DRAWN_SIDE, _DRAWN_SIDE)).save(encoded, "JPEG")
+    return encoded.getvalue()
+
+
+def _ok(name: str, words: str) -> Diagnosis:
+    return Diagnosis(name=name, state=State.OK, words=words)
+
+
+def _broken(name: str, words: str) -> Diagnosis:
+    return Diagnosis(name=name, state=State.BROKEN, words=words)

@@ -1,0 +1,127 @@
+"""From received bytes to renditions: the whole way of one picture, as one pure function.
+
+What belongs here: cutting the square, scaling and encoding it. It runs in a worker process (``worker_pool.py``).
+What does not: judging files (``inspect.py``), decoding (``decode.py``), choosing the square (``crop.py``).
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from talent_image_pipeline.pictures.rendering.crop import Square, choose_square
+from talent_image_pipeline.pictures.rendering.decode import DecodedPicture, Pixels, decode_picture
+from talent_image_pipeline.pictures.rendering.inspect import inspect_picture
+from talent_image_pipeline.pictures.rendering.perceptual_hash import perceptual_hash
+from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, CropBox, RenderedPicture
+from talent_image_pipeline.pictures.rendering.silhouettes import generated_because
+
+QUALITY = 80
+METHOD = 2
+"""The encoder's effort: 4 saves 3 % of the bytes for twice the time, 0 saves a third of the time for 15 % more."""
+
+# A square this much larger than the largest size that fits is worth a rendition of its own.
+_WORTH_ITS_OWN = 1.25
+_SHARPENED_SIZE = 64
+_SHARPENING = 0.35
+
+
+def render_picture(body: bytes) -> RenderedPicture:
+    """Turn received bytes into renditions.
+
+    Args:
+        body: The bytes as they were received.
+
+    Raises:
+        NotAPicture: The bytes are damaged, not in an accepted format, or beyond a limit.
+    """
+    inspected = inspect_picture(body)
+    largest = RENDITION_SIZES[-1]
+    decoded = decode_picture(inspected, short_side=largest)
+    square = choose_square(decoded.pixels)
+    if square.side < largest and decoded.scale < 1:
+        short_side = int(np.ceil(largest * min(decoded.pixels.shape[:2]) / square.side))
+        enlarged = decode_picture(inspected, short_side=short_side)
+        square, decoded = _scaled(square, enlarged.scale / decoded.scale), enlarged
+    return _rendered(decoded, square)
+
+
+def _scaled(square: Square, factor: float) -> Square:
+    return Square(left=square.left * factor, top=square.top * factor, side=square.side * factor)
+
+
+def _rendered(decoded: DecodedPicture, square: Square) -> RenderedPicture:
+    pixels = _cut(decoded.pixels, square)
+    renditions = encode_renditions(pixels)
+    largest = renditions[RENDITION_SIZES[-1]]
+    source = _scaled(square, 1 / decoded.scale)
+    because = generated_because(pixels)
+    return RenderedPicture(
+        content_hash=hashlib.sha256(largest).hexdigest(),
+        renditions=renditions,
+        width=decoded.width,
+        height=decoded.height,
+        side=_rendition_sides(pixels.shape[0])[-1],
+        crop=CropBox(left=source.left, top=source.top, side=source.side),
+        focus_x=(source.left + source.side / 2) / decoded.width,
+        focus_y=(source.top + source.side / 2) / decoded.height,
+        perceptual_hash=perceptual_hash(pixels),
+        is_generated=because is not None,
+        generated_because=because,
+    )
+
+
+def _cut(pixels: Pixels, square: Square) -> Pixels:
+    """Return the whole pixels inside a square, which may begin and end between pixels."""
+    height, width = pixels.shape[:2]
+    side = max(1, min(round(square.side), height, width))
+    left = min(max(0, round(square.left)), width - side)
+    top = min(max(0, round(square.top)), height - side)
+    return pixels[top : top + side, left : left + side]
+
+
+def encode_renditions(square: Pixels) -> Mapping[int, bytes]:
+    """Scale and encode a square in all sizes that it allows; the largest stands in for those above it.
+
+    Args:
+        square: sRGB pixels of shape (side, side, 3), at least as large as the smallest size.
+    """
+    sides = _rendition_sides(square.shape[0])
+    encoded: dict[int, bytes] = {}
+    image = Image.fromarray(np.ascontiguousarray(square))
+    for side in reversed(sides):
+        image = _scaled_to(image, side)
+        encoded[side] = _encoded(_sharpened(image) if side == _SHARPENED_SIZE else image)
+    stand_in = encoded[sides[-1]]
+    return {size: encoded.get(size, stand_in) for size in RENDITION_SIZES}
+
+
+def _scaled_to(image: Image.Image, side: int) -> Image.Image:
+    if image.width == side:
+        return image
+    # The mean of four pixels is as sharp as the wide filter here and costs a twentieth of it.
+    return image.reduce(2) if image.width == 2 * side else image.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _rendition_sides(side: int) -> list[int]:
+    """Return the sides of the renditions that a square allows, ascending."""
+    fitting = [size for size in RENDITION_SIZES if size <= side] or [side]
+    if fitting[-1] < RENDITION_SIZES[-1] and side > _WORTH_ITS_OWN * fitting[-1]:
+        fitting.append(side)
+    return fitting
+
+
+def _sharpened(image: Image.Image) -> Image.Image:
+    """Bring back the edges that the smallest size loses."""
+    pixels = np.asarray(image)
+    softened = cv2.GaussianBlur(pixels, (0, 0), 0.8)
+    return Image.fromarray(cv2.addWeighted(pixels, 1 + _SHARPENING, softened, -_SHARPENING, 0))
+
+
+def _encoded(image: Image.Image) -> bytes:
+    output = io.BytesIO()
+    image.save(output, "WEBP", quality=QUALITY, method=METHOD)
+    return output.getvalue()

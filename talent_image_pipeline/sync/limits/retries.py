@@ -1,0 +1,112 @@
+"""Trying again: within a run at once, and between runs after a backoff.
+
+What belongs here: which readings are worth another try, how long to wait, and when to give up.
+What does not: stopping for a whole platform (``circuit_breaker.py``) and limits that a platform announces
+(``quota_gate.py``).
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+from tenacity.wait import wait_random_exponential
+
+from talent_image_pipeline.clock import Clock, utc_now
+from talent_image_pipeline.platforms.contract import Account, Call, CallResult, Outcome, Reading
+
+MOST_TRIES = 3
+#: Full jitter: the first wait is anything up to this, the second anything up to twice as much.
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 8.0
+
+FIRST_BACKOFF = timedelta(minutes=5)
+LONGEST_BACKOFF = timedelta(hours=6)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def is_worth_another_try(reading: Reading) -> bool:
+    """Whether the same call may end otherwise within seconds."""
+    return reading.outcome is Outcome.UNAVAILABLE and reading.is_retryable
+
+
+def unavailable_backoff(consecutive_failures: int, *, chance: random.Random) -> timedelta:
+    """Return how long an account is left alone after failed reads in a row.
+
+    The limit doubles from :data:`FIRST_BACKOFF` to :data:`LONGEST_BACKOFF`. The wait is drawn from its upper half, so
+    that accounts that failed together do not return together, and none returns at once.
+
+    Args:
+        consecutive_failures: How many reads in a row failed, this one included.
+        chance: Where the jitter comes from.
+    """
+    doublings = min(max(consecutive_failures, 1) - 1, 10)
+    limit = min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
+    return limit * chance.uniform(0.5, 1.0)
+
+
+async def call_with_retries(
+    call: Call,
+    *,
+    attempt: Callable[[Call], Awaitable[CallResult]],
+    deadline: datetime,
+    clock: Clock = utc_now,
+    sleep: Sleep = anyio.sleep,
+) -> CallResult:
+    """Make a call, and make it again for those of its accounts for whom another try may help.
+
+    Args:
+        call: The call.
+        attempt: Makes it once; given the same call or one of a part of its accounts.
+        deadline: The earlier one of the account's and the run's: no wait reaches beyond it. A try that is under way
+            is not cut off here.
+        clock: The time.
+        sleep: How to wait, in seconds.
+
+    Returns:
+        A reading for each account of ``call``, in its order: the last one each account got; the usage as last
+        reported.
+    """
+    readings: dict[str, Reading] = {}
+
+    async def one_try() -> CallResult:
+        rest = _rest_of(call, readings)
+        result = await attempt(rest)
+        readings.update(
+            (account.account_id, reading) for account, reading in zip(rest.accounts, result.readings, strict=True)
+        )
+        return result
+
+    def is_over(state: RetryCallState) -> bool:
+        is_too_late = clock() + timedelta(seconds=state.upcoming_sleep) >= deadline
+        return is_too_late or state.attempt_number >= MOST_TRIES
+
+    retrying = AsyncRetrying(
+        retry=retry_if_result(lambda result: any(map(is_worth_another_try, result.readings))),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+        stop=is_over,
+        sleep=sleep,
+        retry_error_callback=_last_result,
+    )
+    last: CallResult = await retrying(one_try)
+    return CallResult(readings=tuple(readings[account.account_id] for account in call.accounts), usage=last.usage)
+
+
+def _rest_of(call: Call, readings: dict[str, Reading]) -> Call:
+    """Return the call without the accounts that have been answered; each left out makes it at most one unit cheaper."""
+
+    def is_open(account: Account) -> bool:
+        return account.account_id not in readings or is_worth_another_try(readings[account.account_id])
+
+    accounts = tuple(filter(is_open, call.accounts))
+    return replace(call, accounts=accounts, cost=min(call.cost, len(accounts)))
+
+
+def _last_result(state: RetryCallState) -> CallResult:
+    if state.outcome is None:
+        raise RuntimeError("retrying stopped before the first try")
+    result: CallResult = state.outcome.result()
+    return result

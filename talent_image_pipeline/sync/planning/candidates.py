@@ -1,0 +1,163 @@
+"""Choosing a run's candidates, planning the day, and naming who was meant: the effects around ``due.py``.
+
+What belongs here: loading what the decisions need, and writing the choice down for the assets after it.
+What does not: the rule by which a talent is due (``due.py``).
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from talent_image_pipeline.database import candidate_queries, history_queries
+from talent_image_pipeline.database.candidate_queries import CandidateRow, ReadingRules
+from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.platforms.registry import PLATFORMS
+from talent_image_pipeline.sync.planning.due import (
+    REPEATED_OUTCOMES,
+    WAITING_OUTCOMES,
+    Candidate,
+    Reason,
+    batches,
+    reason_for,
+)
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
+
+#: How long a run's hand-off rows are kept: long enough to ask why a talent was in last week's run.
+BATCHES_ARE_KEPT_FOR = timedelta(days=30)
+_SUGGESTIONS = 3
+
+
+class UnknownTalentError(ValueError):
+    """A talent that the app does not know; the message names it and the nearest ids or names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The candidates of a run, and the talents that were named and left out because their picture is manual."""
+
+    candidates: tuple[Candidate, ...]
+    manual: tuple[str, ...] = ()
+
+
+def reading_rules(*, verified_only: bool) -> ReadingRules:
+    """Return what the queries need to know of the settings and the registry."""
+    return ReadingRules(
+        platforms=tuple(platform.name for platform in PLATFORMS),
+        waiting_outcomes=tuple(sorted(WAITING_OUTCOMES)),
+        repeated_outcomes=tuple(sorted(REPEATED_OUTCOMES)),
+        verified_only=verified_only,
+    )
+
+
+def choose_candidates(
+    engine: sa.Engine, *, scope: SyncScope, run_id: str, now: datetime, verified_only: bool, must_exist: bool
+) -> Selection:
+    """Choose a run's candidates and hand them to the assets after it.
+
+    Args:
+        engine: The app's database.
+        scope: What the run is about.
+        run_id: The Dagster run.
+        now: The time of the choice.
+        verified_only: Whether only accounts connected with their own token count.
+        must_exist: Whether a named talent that the app does not know is an error. The sensor also names talents that
+            were just deleted.
+
+    Raises:
+        UnknownTalentError: naming the first unknown id.
+    """
+    with engine.begin() as connection:
+        manual: tuple[str, ...] = ()
+        if scope.talent_ids:
+            manual = _check_named(connection, scope.talent_ids, must_exist=must_exist)
+        candidates = _find_candidates(connection, scope=scope, now=now, verified_only=verified_only)
+        candidate_queries.save_candidates(
+            connection,
+            run_id=run_id,
+            candidates=[CandidateRow(talent_id=row.talent_id, reason=row.reason) for row in candidates],
+            chosen_at=now,
+        )
+        candidate_queries.forget_batches_before(connection, now - BATCHES_ARE_KEPT_FOR)
+    return Selection(candidates=tuple(candidates), manual=manual)
+
+
+def plan_daily_batches(engine: sa.Engine, *, now: datetime, verified_only: bool) -> list[tuple[str, ...]]:
+    """Return everybody who is due today, in batches, never synced talents first, then the longest waiting."""
+    rules = reading_rules(verified_only=verified_only)
+    synced_before = now - timedelta(hours=DAILY_MINIMUM_HOURS)
+    with read_only(engine).begin() as connection:
+        due = candidate_queries.find_due_talent_ids(connection, rules=rules, now=now, synced_before=synced_before)
+        due += candidate_queries.find_deleted_talents(connection)
+    return list(batches(due, size=BATCH_SIZE))
+
+
+def _find_candidates(
+    connection: sa.Connection, *, scope: SyncScope, now: datetime, verified_only: bool
+) -> list[Candidate]:
+    minimum_age = scope.minimum_age
+    findings = candidate_queries.find_talents(
+        connection,
+        rules=reading_rules(verified_only=verified_only),
+        now=now,
+        synced_before=now - minimum_age,
+        talent_ids=scope.talent_ids,
+        everyone_named=scope.force,
+        limit=scope.limit,
+    )
+    candidates = []
+    for finding in findings:
+        reason = reason_for(
+            last_sync_at=finding.last_sync_at,
+            is_readable=finding.is_readable,
+            is_changed=finding.is_changed,
+            is_due_again=finding.is_due_again,
+            is_forced=scope.force,
+            now=now,
+            minimum_age=minimum_age,
+        )
+        if reason is not None:
+            candidates.append(Candidate(talent_id=finding.talent_id, reason=reason))
+    deleted = candidate_queries.find_deleted_talents(connection, scope.talent_ids)
+    candidates += [Candidate(talent_id=talent_id, reason=Reason.ACCOUNT_CHANGED) for talent_id in deleted]
+    return candidates[: scope.limit]
+
+
+def _check_named(connection: sa.Connection, talent_ids: Sequence[str], *, must_exist: bool) -> tuple[str, ...]:
+    """Return the named talents whose picture is manual; refuse those that do not exist."""
+    found = {record.talent_id: record for record in history_queries.load_talents(connection, talent_ids)}
+    if must_exist:
+        for talent_id in talent_ids:
+            if talent_id not in found:
+                raise UnknownTalentError(_unknown_talent(connection, talent_id))
+    return tuple(talent_id for talent_id, record in found.items() if record.image_source == "manual")
+
+
+def require_talent(engine: sa.Engine, talent_id: str) -> None:
+    """Make sure that the app knows a talent.
+
+    Raises:
+        UnknownTalentError: naming the id and the nearest ids or names.
+    """
+    with read_only(engine).begin() as connection:
+        if not history_queries.load_talents(connection, [talent_id]):
+            raise UnknownTalentError(_unknown_talent(connection, talent_id))
+
+
+def _unknown_talent(connection: sa.Connection, talent_id: str) -> str:
+    nearest = nearest_talents(talent_id, history_queries.all_talent_names(connection))
+    hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    return f"There is no talent with the id {talent_id!r}.{hint}"
+
+
+def nearest_talents(wanted: str, names_by_id: dict[str, str]) -> list[str]:
+    """Return up to three talents whose id or name is nearest to what was typed, as ``id (name)``."""
+    ids_by_text: dict[str, str] = {}
+    for talent_id, name in names_by_id.items():
+        ids_by_text.setdefault(name.casefold(), talent_id)
+        ids_by_text.setdefault(talent_id.casefold(), talent_id)
+    texts = difflib.get_close_matches(wanted.casefold(), ids_by_text, n=_SUGGESTIONS * 2, cutoff=0.5)
+    nearest = dict.fromkeys(ids_by_text[text] for text in texts)
+    return [f"{talent_id} ({names_by_id[talent_id]})" for talent_id in list(nearest)[:_SUGGESTIONS]]

@@ -1,0 +1,176 @@
+"""Which runs the sensor asks for: a pure function of the changes found and the runs that are on their way.
+
+What belongs here: batching, de-duplication against runs on their way, backing off after failed runs, and the words.
+What does not: finding the changes (``database/candidate_queries.py``) and asking Dagster (``automation/sensors.py``).
+
+No cursor says what was handled: a change stays found until a run has carried it through, so that neither a failed run
+nor a daemon that was down loses one.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from talent_image_pipeline.sync.planning.due import batches
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE
+
+#: Each run request costs the daemon a query and a launch; what is left over is asked for by the next tick.
+MAXIMUM_REQUESTS_PER_TICK = 5
+FIRST_BACKOFF = timedelta(seconds=15)
+LONGEST_BACKOFF = timedelta(minutes=30)
+#: 200 talents of a failed run are asked for as 8 runs, then as 67, then alone.
+SMALLER_AFTER_FAILURE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountChange:
+    """One account that is in another state than the ledger last saw.
+
+    Attributes:
+        state: What tells this change from an earlier one of the same account: its fingerprint, or ``deleted``.
+        is_retry: Nothing changed; a backoff after a failed read has passed.
+    """
+
+    account_id: str
+    talent_id: str
+    state: str
+    is_retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedRun:
+    """A run that failed lately: whom it was about and when it ended."""
+
+    talent_ids: frozenset[str]
+    ended_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeRequest:
+    """One run to ask for."""
+
+    talent_ids: tuple[str, ...]
+    run_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangePlan:
+    """What a tick asks for, and what it leaves and why."""
+
+    requests: tuple[ChangeRequest, ...]
+    on_their_way: int
+    backing_off: int
+    left_for_next_tick: int
+    words: str = field(default="")
+
+
+def plan_change_requests(
+    changes: Sequence[AccountChange],
+    *,
+    on_their_way: Collection[str],
+    failed_runs: Sequence[FailedRun],
+    sequence: int,
+    now: datetime,
+) -> ChangePlan:
+    """Decide which runs to ask for.
+
+    Args:
+        changes: Every change found, the longest waiting first.
+        on_their_way: Talents of runs that have not ended.
+        failed_runs: Runs that failed lately and that no later success of the same talents followed.
+        sequence: A number that grows with every tick that asked for something; part of the run keys, because an account
+            may come back to a state that it was in before, and Dagster never runs the same key twice.
+        now: The time of the tick.
+    """
+    states: dict[str, list[str]] = {}
+    retries_only: set[str] = set()
+    for change in changes:
+        if change.talent_id not in states:
+            retries_only.add(change.talent_id)
+        states.setdefault(change.talent_id, []).append(f"{change.account_id}={change.state}")
+        if not change.is_retry:
+            retries_only.discard(change.talent_id)
+    failures = _failures_by_talent(failed_runs)
+    waiting = {talent_id for talent_id in states if talent_id in on_their_way}
+    backing_off = {
+        talent_id
+        for talent_id in states
+        if talent_id not in waiting and _is_backing_off(failures.get(talent_id, []), now=now)
+    }
+    ready = [talent_id for talent_id in states if talent_id not in waiting | backing_off]
+    urgent = [talent_id for talent_id in ready if talent_id not in failures and talent_id not in retries_only]
+    repeated = [] if on_their_way else [t for t in ready if t not in failures and t in retries_only][:BATCH_SIZE]
+    groups = [
+        *batches(urgent, size=BATCH_SIZE),
+        *batches(repeated, size=BATCH_SIZE),
+        *_groups_of_suspects([talent_id for talent_id in ready if talent_id in failures], failures),
+    ]
+    asked = groups[:MAXIMUM_REQUESTS_PER_TICK]
+    requests = tuple(
+        ChangeRequest(talent_ids=group, run_key=_run_key(group, states, sequence=sequence)) for group in asked
+    )
+    plan = ChangePlan(
+        requests=requests,
+        on_their_way=len(waiting),
+        backing_off=len(backing_off),
+        left_for_next_tick=len(ready) - sum(len(group) for group in asked),
+    )
+    return _with_words(plan, accounts=len(changes), talents=len(states))
+
+
+def _groups_of_suspects(
+    suspects: Sequence[str], failures: Mapping[str, Sequence[datetime]]
+) -> Iterator[tuple[str, ...]]:
+    """Ask for talents whose run failed apart from the others, and in smaller groups after every further failure.
+
+    Mostly a run was killed and its talents are sound: asking for each alone would be hundreds of runs. If one of them
+    is what made it fail, it ends up alone and cannot take others down with it.
+    """
+    by_failures: dict[int, list[str]] = {}
+    for talent_id in suspects:
+        by_failures.setdefault(len(failures[talent_id]), []).append(talent_id)
+    for number, talent_ids in sorted(by_failures.items()):
+        yield from batches(talent_ids, size=max(1, BATCH_SIZE // SMALLER_AFTER_FAILURE**number))
+
+
+def _failures_by_talent(failed_runs: Sequence[FailedRun]) -> dict[str, list[datetime]]:
+    failures: dict[str, list[datetime]] = {}
+    for run in failed_runs:
+        for talent_id in run.talent_ids:
+            failures.setdefault(talent_id, []).append(run.ended_at)
+    return failures
+
+
+def _is_backing_off(failures: Sequence[datetime], *, now: datetime) -> bool:
+    if not failures:
+        return False
+    doublings = min(len(failures) - 1, 16)
+    backoff: timedelta = min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF)
+    return now < max(failures) + backoff
+
+
+def _run_key(group: Sequence[str], states: dict[str, list[str]], *, sequence: int) -> str:
+    digest = hashlib.sha256()
+    for talent_id in sorted(group):
+        digest.update(f"{talent_id}:{';'.join(sorted(states[talent_id]))}\n".encode())
+    return f"changes-{sequence}-{digest.hexdigest()[:16]}"
+
+
+def _with_words(plan: ChangePlan, *, accounts: int, talents: int) -> ChangePlan:
+    if not accounts:
+        return plan
+    parts = [f"{accounts} changed account(s) of {talents} talent(s)"]
+    if plan.on_their_way:
+        parts.append(f"{plan.on_their_way} talent(s) are in runs on their way")
+    if plan.backing_off:
+        parts.append(f"{plan.backing_off} talent(s) wait after a failed run")
+    if plan.left_for_next_tick:
+        parts.append(f"{plan.left_for_next_tick} talent(s) are left for the next tick")
+    return ChangePlan(
+        requests=plan.requests,
+        on_their_way=plan.on_their_way,
+        backing_off=plan.backing_off,
+        left_for_next_tick=plan.left_for_next_tick,
+        words="; ".join(parts),
+    )

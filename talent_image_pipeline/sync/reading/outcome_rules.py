@@ -1,0 +1,184 @@
+"""What each outcome of a read means for the picture that we own and for the next read: one table.
+
+What belongs here: the table, and the pure function that turns a reading into the account's next ledger row.
+What does not: how an outcome comes about (``platforms/``) and which picture a talent shows (``resolution.py``).
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
+from talent_image_pipeline.platforms.contract import Outcome, Reading
+from talent_image_pipeline.sync.limits.quota_gate import BLOCK_WITHOUT_AN_END
+from talent_image_pipeline.sync.limits.retries import unavailable_backoff
+
+#: "Next day" as the daily run means it: a read that ended at 02:03 must be owed again at 02:00 tomorrow.
+NEXT_DAY = timedelta(hours=20)
+NEXT_TRY_OF_A_DELETED_ACCOUNT = timedelta(days=30)
+NEXT_TRY_WITH_OUR_OWN_CREDENTIALS = timedelta(hours=1)
+#: A platform that limits us "until now" would otherwise be asked again every few seconds.
+SHORTEST_WAIT_FOR_A_LIMIT = timedelta(minutes=1)
+
+
+class PictureFate(StrEnum):
+    """What happens to the picture that we own of an account."""
+
+    REPLACED = "replaced"
+    KEPT = "kept"
+    DROPPED = "dropped"
+
+
+class NextRead(StrEnum):
+    """When an account is read next."""
+
+    NEXT_DAY = "next day"
+    AFTER_30_DAYS = "after 30 days"
+    WHEN_ACCOUNT_CHANGES = "when the account changes"
+    WHEN_LIMIT_ENDS = "when the limit ends"
+    AFTER_BACKOFF = "after a backoff"
+    AFTER_AN_HOUR = "after an hour"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consequence:
+    """What one outcome means."""
+
+    picture: PictureFate
+    next_read: NextRead
+    is_failure: bool
+
+
+CONSEQUENCES: Mapping[Outcome, Consequence] = MappingProxyType(
+    {
+        Outcome.PICTURE: Consequence(picture=PictureFate.REPLACED, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.UNCHANGED: Consequence(picture=PictureFate.KEPT, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.NO_PICTURE: Consequence(picture=PictureFate.DROPPED, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.GONE: Consequence(picture=PictureFate.DROPPED, next_read=NextRead.AFTER_30_DAYS, is_failure=False),
+        Outcome.NEEDS_RECONNECT: Consequence(
+            picture=PictureFate.KEPT, next_read=NextRead.WHEN_ACCOUNT_CHANGES, is_failure=True
+        ),
+        Outcome.RATE_LIMITED: Consequence(
+            picture=PictureFate.KEPT, next_read=NextRead.WHEN_LIMIT_ENDS, is_failure=True
+        ),
+        Outcome.UNAVAILABLE: Consequence(picture=PictureFate.KEPT, next_read=NextRead.AFTER_BACKOFF, is_failure=True),
+        Outcome.REFUSED: Consequence(picture=PictureFate.KEPT, next_read=NextRead.NEXT_DAY, is_failure=True),
+        Outcome.MISCONFIGURED: Consequence(picture=PictureFate.KEPT, next_read=NextRead.AFTER_AN_HOUR, is_failure=True),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnedPicture:
+    """A picture that was just stored: under which hash, and by what a later read knows it again."""
+
+    content_hash: str
+    content_id: str | None
+    etag: str | None = None
+
+
+def normalised_handle(handle: str) -> str:
+    """Return a handle as it identifies an account: without ``@``, in lower case."""
+    return handle.strip().removeprefix("@").lower()
+
+
+def is_same_account(ledger: LedgerRecord | None, account: AccountRecord) -> bool:
+    """Whether what the ledger holds was read for the same talent, under the present handle, on the same network."""
+    return (
+        ledger is not None
+        and ledger.talent_id == account.talent_id
+        and ledger.platform == account.platform
+        and normalised_handle(ledger.handle) == normalised_handle(account.handle)
+    )
+
+
+def is_known_to_be_no_picture(account: AccountRecord, reading: Reading) -> bool:
+    """Whether the picture that a reading names was downloaded before and turned out to be drawn by the network."""
+    ledger = account.ledger
+    if ledger is None or reading.picture is None or not is_same_account(ledger, account):
+        return False
+    is_remembered = ledger.picture_hash is None and ledger.content_id is not None
+    return is_remembered and ledger.content_id == reading.picture.content_id
+
+
+def ledger_after(
+    account: AccountRecord, reading: Reading, *, picture: OwnedPicture | None, now: datetime, chance: random.Random
+) -> LedgerRecord:
+    """Return the account's ledger row after a reading.
+
+    Args:
+        account: The account as it was read, with its ledger row of before.
+        reading: How the read ended, download and decoding included.
+        picture: The picture that was stored, with the outcome ``picture``; with ``unchanged`` the same picture under
+            a new content id.
+        now: When the read ended.
+        chance: Where jitter comes from.
+    """
+    kept = _what_is_still_the_accounts_own(account, reading)
+    consequence = CONSEQUENCES[reading.outcome]
+    failures = kept.consecutive_failures + 1 if consequence.is_failure else 0
+    after = replace(
+        kept,
+        fingerprint=account.fingerprint,
+        outcome=str(reading.outcome),
+        upstream_id=reading.upstream_id or kept.upstream_id,
+        read_at=now,
+        next_read_at=_next_read_at(reading, failures=failures, now=now, chance=chance),
+        consecutive_failures=failures,
+        failure=reading.explanation if consequence.is_failure or consequence.picture is PictureFate.DROPPED else None,
+        awaits_resolution=True,
+    )
+    named = reading.picture.content_id if reading.picture is not None else None
+    return _with_picture(after, consequence.picture, picture=picture, named=named, now=now)
+
+
+def _what_is_still_the_accounts_own(account: AccountRecord, reading: Reading) -> LedgerRecord:
+    """Return the row of before, without the picture if it was another account's: other handle or other network id."""
+    ledger = account.ledger
+    blank = LedgerRecord(
+        account_id=account.account_id, talent_id=account.talent_id, platform=account.platform, handle=account.handle
+    )
+    if ledger is None or not is_same_account(ledger, account):
+        return blank
+    is_other_upstream = ledger.upstream_id and reading.upstream_id and ledger.upstream_id != reading.upstream_id
+    if is_other_upstream and reading.outcome is not Outcome.UNCHANGED:
+        return replace(blank, token_refreshed_at=ledger.token_refreshed_at, consent_ends_at=ledger.consent_ends_at)
+    return replace(ledger, talent_id=account.talent_id, handle=account.handle)
+
+
+def _with_picture(
+    ledger: LedgerRecord, fate: PictureFate, *, picture: OwnedPicture | None, named: str | None, now: datetime
+) -> LedgerRecord:
+    if fate is PictureFate.DROPPED:
+        changed_at = now if ledger.picture_hash else ledger.changed_at
+        # A picture that turned out to be none is remembered by its id, so that it is not downloaded again every day.
+        return replace(ledger, content_id=named, picture_etag=None, picture_hash=None, changed_at=changed_at)
+    if picture is None:
+        return ledger
+    return replace(
+        ledger,
+        content_id=picture.content_id,
+        picture_etag=picture.etag,
+        picture_hash=picture.content_hash,
+        changed_at=now if picture.content_hash != ledger.picture_hash else ledger.changed_at,
+    )
+
+
+def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: random.Random) -> datetime | None:
+    match CONSEQUENCES[reading.outcome].next_read:
+        case NextRead.NEXT_DAY:
+            return now + NEXT_DAY
+        case NextRead.AFTER_30_DAYS:
+            return now + NEXT_TRY_OF_A_DELETED_ACCOUNT
+        case NextRead.AFTER_AN_HOUR:
+            return now + NEXT_TRY_WITH_OUR_OWN_CREDENTIALS
+        case NextRead.WHEN_LIMIT_ENDS:
+            return max(reading.retry_at or now + BLOCK_WITHOUT_AN_END, now + SHORTEST_WAIT_FOR_A_LIMIT)
+        case NextRead.AFTER_BACKOFF:
+            return max(reading.retry_at or now, now + unavailable_backoff(failures, chance=chance))
+        case NextRead.WHEN_ACCOUNT_CHANGES:
+            # Named only where no call was needed to know: an account without a token, while ours is not set.
+            return reading.retry_at

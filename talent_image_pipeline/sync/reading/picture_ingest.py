@@ -1,0 +1,162 @@
+"""From a reading that names a picture to a picture that we own.
+
+What belongs here: download, decode, render and store, in that order, and what each failure makes of the reading.
+What does not: reading the networks (``platform_reader.py``) and how any of the steps is done (``pictures/``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import anyio
+
+from talent_image_pipeline.database.records import PictureRecord
+from talent_image_pipeline.pictures.download.downloader import (
+    DownloadedPicture,
+    NotModified,
+    PictureDownloader,
+    PictureRefused,
+    PictureUnavailable,
+)
+from talent_image_pipeline.pictures.rendering.perceptual_hash import looks_the_same
+from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture, RenderedPicture
+from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
+from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreUnavailableError
+from talent_image_pipeline.platforms.contract import Outcome, PictureReference, Reading
+from talent_image_pipeline.sync.reading.outcome_rules import OwnedPicture
+
+#: A source this much larger replaces a picture that looks the same, as long as the one we own is small.
+_CLEARLY_LARGER = 1.5
+_LARGEST_RENDITION = 512
+_SECONDS_BEFORE_SECOND_TRY = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """How owning a picture ended.
+
+    Attributes:
+        reading: The platform's reading, or what download, decoding or storing made of it.
+        picture: What the ledger is to remember; none when nothing was stored.
+        record: The stored picture's row; none when the picture that we own already stays.
+    """
+
+    reading: Reading
+    picture: OwnedPicture | None = None
+    record: PictureRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOwner:
+    """Downloads, renders and stores pictures."""
+
+    downloader: PictureDownloader
+    workers: PictureWorkers
+    store: PictureStore
+
+    async def own(
+        self, reading: Reading, *, hosts: Sequence[str], current: PictureRecord | None, current_etag: str | None
+    ) -> Owned:
+        """Make the picture that a reading names ours.
+
+        Args:
+            reading: A reading with the outcome ``picture``.
+            hosts: Where the platform keeps its pictures.
+            current: The picture that we own of this account, if any.
+            current_etag: Its ETag at the CDN, where the network gives no content id.
+
+        Raises:
+            PictureExpired: the address is dead; the platform is to be asked for a new one.
+        """
+        reference = reading.picture
+        if reference is None:
+            raise ValueError("a reading without a picture cannot be owned")
+        owns_sound_picture = current is not None and not current.is_damaged
+        usable_etag = current_etag if owns_sound_picture and reference.content_id is None else None
+        try:
+            answer = await self._download(reference, hosts=hosts, etag=usable_etag)
+            if isinstance(answer, NotModified):
+                return Owned(reading=replace(reading, outcome=Outcome.UNCHANGED, explanation="not modified"))
+            rendered = await self.workers.render(answer.body)
+            return await self._keep(reading, reference, answer=answer, rendered=rendered, current=current)
+        except PictureRefused as refusal:
+            return _ended(reading, Outcome.REFUSED, f"the picture was refused: {refusal}")
+        except NotAPicture as refusal:
+            return _ended(reading, Outcome.REFUSED, f"what came is not a usable picture: {refusal}")
+        except PictureUnavailable as failure:
+            return _ended(reading, Outcome.UNAVAILABLE, f"the picture could not be downloaded: {failure}")
+        except PictureStoreUnavailableError as failure:
+            return _ended(reading, Outcome.UNAVAILABLE, f"the picture could not be stored: {failure}")
+
+    async def _download(
+        self, reference: PictureReference, *, hosts: Sequence[str], etag: str | None
+    ) -> DownloadedPicture | NotModified:
+        try:
+            return await self._request(reference, hosts=hosts, etag=etag)
+        except PictureUnavailable as failure:
+            if not failure.is_retryable:
+                raise
+        await anyio.sleep(_SECONDS_BEFORE_SECOND_TRY)
+        return await self._request(reference, hosts=hosts, etag=etag)
+
+    async def _request(
+        self, reference: PictureReference, *, hosts: Sequence[str], etag: str | None
+    ) -> DownloadedPicture | NotModified:
+        return await self.downloader.download(reference.url, hosts=hosts, expires_at=reference.expires_at, etag=etag)
+
+    async def _keep(
+        self,
+        reading: Reading,
+        reference: PictureReference,
+        *,
+        answer: DownloadedPicture,
+        rendered: RenderedPicture,
+        current: PictureRecord | None,
+    ) -> Owned:
+        if rendered.is_generated:
+            because = rendered.generated_because or "it was generated by the network"
+            return _ended(reading, Outcome.NO_PICTURE, f"not the talent's own picture: {because}")
+        if current is not None and is_the_same_picture(current, rendered):
+            picture = OwnedPicture(content_hash=current.content_hash, content_id=reference.content_id, etag=answer.etag)
+            words = "the same picture, encoded anew by the network"
+            return Owned(reading=replace(reading, outcome=Outcome.UNCHANGED, explanation=words), picture=picture)
+        await self._store(rendered)
+        record = picture_record(rendered)
+        picture = OwnedPicture(content_hash=record.content_hash, content_id=reference.content_id, etag=answer.etag)
+        return Owned(reading=reading, picture=picture, record=record)
+
+    async def _store(self, rendered: RenderedPicture) -> None:
+        """Store a picture; what is there already under its hash and is not the same bytes was damaged."""
+        if await self.store.put(rendered.content_hash, rendered.renditions):
+            return
+        for size, rendition in rendered.renditions.items():
+            if await self.store.get(rendered.content_hash, size) != rendition:
+                await self.store.put(rendered.content_hash, rendered.renditions, repair=True)
+                return
+
+
+def is_the_same_picture(current: PictureRecord, rendered: RenderedPicture) -> bool:
+    """Whether a picture is the one that we own, however the network encoded it; a clearly larger source is not."""
+    if current.is_damaged:
+        return False
+    if current.content_hash == rendered.content_hash:
+        return True
+    owned_side = min(current.width, current.height)
+    is_better = owned_side < _LARGEST_RENDITION and min(rendered.width, rendered.height) >= owned_side * _CLEARLY_LARGER
+    return not is_better and looks_the_same(current.perceptual_hash, rendered.perceptual_hash)
+
+
+def picture_record(rendered: RenderedPicture) -> PictureRecord:
+    """Return the row that describes a rendered picture."""
+    return PictureRecord(
+        content_hash=rendered.content_hash,
+        width=rendered.width,
+        height=rendered.height,
+        bytes=sum(len(rendition) for rendition in rendered.renditions.values()),
+        focus_x=rendered.focus_x,
+        focus_y=rendered.focus_y,
+        perceptual_hash=rendered.perceptual_hash,
+    )
+
+
+def _ended(reading: Reading, outcome: Outcome, explanation: str) -> Owned:
+    return Owned(reading=replace(reading, outcome=outcome, explanation=explanation))

@@ -1,0 +1,108 @@
+"""Everything that reading the platforms needs, opened once for a run and closed with it.
+
+What belongs here: putting clients, downloader, picture workers and quota gate together from the settings.
+What does not: what is done with them (``platform_reader.py``) and Dagster (``resources.py``).
+"""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from talent_image_pipeline.clock import Clock, utc_now
+from talent_image_pipeline.database.records import AccountRecord
+from talent_image_pipeline.pictures.download.downloader import PictureDownloader
+from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
+from talent_image_pipeline.pictures.store.picture_store import PictureStore
+from talent_image_pipeline.platforms.contract import Platform
+from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
+from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
+from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.sync.limits.circuit_breaker import CircuitBreaker
+from talent_image_pipeline.sync.limits.quota_gate import QuotaGate
+from talent_image_pipeline.sync.reading.picture_ingest import PictureOwner
+from talent_image_pipeline.sync.reading.platform_reader import PlatformTools, ReadingLimits, read_platform
+from talent_image_pipeline.sync.reporting.reports import PlatformReport
+from talent_image_pipeline.sync.tokens.refresh_process import TokenKeeper, open_token_keeper
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingSession:
+    """Open connections and worker processes, shared by all platforms of a run."""
+
+    credentials: PlatformCredentials
+    engine: sa.Engine
+    store: PictureStore
+    tokens: TokenKeeper
+    api_client: httpx.AsyncClient
+    downloader: PictureDownloader
+    workers: PictureWorkers
+    limits: ReadingLimits
+    clock: Clock
+    chance: random.Random = field(default_factory=random.Random)
+
+    async def read(
+        self,
+        platform: Platform,
+        accounts: Sequence[AccountRecord],
+        *,
+        run_id: str,
+        is_forced: bool,
+        minimum_hours: float,
+    ) -> PlatformReport:
+        """Read a platform's accounts; see :func:`~talent_image_pipeline.sync.reading.platform_reader.read_platform`."""
+        transport = ApiTransport(self.api_client)
+        tools = PlatformTools(
+            platform=platform,
+            client=platform.build_client(self.credentials, transport, self.clock),
+            tokens=self.tokens,
+            gate=QuotaGate(engine=self.engine, quotas=platform.quotas, clock=self.clock),
+            circuit=CircuitBreaker(),
+            owner=PictureOwner(downloader=self.downloader, workers=self.workers, store=self.store),
+            engine=self.engine,
+            clock=self.clock,
+            chance=self.chance,
+        )
+        downloads, received = self.downloader.downloads, self.downloader.bytes_received
+        report = await read_platform(
+            tools,
+            accounts=accounts,
+            run_id=run_id,
+            is_forced=is_forced,
+            minimum_hours=minimum_hours,
+            limits=self.limits,
+        )
+        report.api_calls += transport.calls
+        report.downloads = self.downloader.downloads - downloads
+        report.bytes_received = self.downloader.bytes_received - received
+        return report
+
+
+@asynccontextmanager
+async def open_reading_session(
+    *, settings: Settings, engine: sa.Engine, store: PictureStore, limits: ReadingLimits, clock: Clock = utc_now
+) -> AsyncIterator[ReadingSession]:
+    """Open what reading needs; nothing connects or starts before it is used."""
+    credentials = credentials_from(settings)
+    database_url = SecretStr(settings.database_url)
+    async with (
+        open_api_client() as api_client,
+        PictureDownloader(trusted_origins=settings.trusted_origins, clock=clock) as downloader,
+        PictureWorkers() as workers,
+        open_token_keeper(database_url=database_url, credentials=credentials, clock=clock) as tokens,
+    ):
+        yield ReadingSession(
+            credentials=credentials,
+            tokens=tokens,
+            engine=engine,
+            store=store,
+            api_client=api_client,
+            downloader=downloader,
+            workers=workers,
+            limits=limits,
+            clock=clock,
+        )

@@ -1,0 +1,102 @@
+"""Which runs the sensor asks for."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talent_image_pipeline.sync.planning.change_requests import (
+    MAXIMUM_REQUESTS_PER_TICK,
+    AccountChange,
+    ChangePlan,
+    FailedRun,
+    plan_change_requests,
+)
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE
+from talent_image_pipeline_tests.sync.states import NOW
+
+talent_numbers = st.integers(min_value=0, max_value=30)
+
+
+def change(talent: int, *, state: str = "new", is_retry: bool = False, account: int = 0) -> AccountChange:
+    account_id = f"account-{talent}-{account}"
+    return AccountChange(account_id=account_id, talent_id=f"talent-{talent}", state=state, is_retry=is_retry)
+
+
+def plan(*changes: AccountChange, **facts: object) -> ChangePlan:
+    usual: dict[str, object] = {"on_their_way": frozenset(), "failed_runs": [], "sequence": 0, "now": NOW}
+    return plan_change_requests(changes, **usual | facts)  # type: ignore[arg-type]
+
+
+def asked(plan: ChangePlan) -> list[str]:
+    return [talent_id for request in plan.requests for talent_id in request.talent_ids]
+
+
+@given(talents=st.lists(talent_numbers, max_size=60), on_their_way=st.sets(talent_numbers))
+def test_every_change_is_asked_for_on_its_way_or_left_and_never_twice(
+    talents: list[int], on_their_way: set[int]
+) -> None:
+    made = plan(*(change(talent) for talent in talents), on_their_way={f"talent-{talent}" for talent in on_their_way})
+    named = asked(made)
+    assert len(named) == len(set(named))
+    assert set(named) == {f"talent-{talent}" for talent in set(talents) - on_their_way}
+
+
+def test_a_talent_with_several_changed_accounts_is_asked_for_once() -> None:
+    assert asked(plan(change(1, account=1), change(1, account=2))) == ["talent-1"]
+
+
+def test_many_changes_become_few_runs_and_the_rest_waits_for_the_next_tick() -> None:
+    talents = BATCH_SIZE * MAXIMUM_REQUESTS_PER_TICK + 1
+    made = plan(*(change(talent) for talent in range(talents)))
+    assert len(made.requests) == MAXIMUM_REQUESTS_PER_TICK
+    assert made.left_for_next_tick == 1
+    assert "1 talent(s) are left for the next tick" in made.words
+
+
+def test_a_talent_whose_run_is_on_its_way_is_not_asked_for_again() -> None:
+    made = plan(change(1), on_their_way={"talent-1"})
+    assert made.requests == ()
+    assert "on their way" in made.words
+
+
+def test_a_failed_run_is_asked_for_again_after_a_backoff_and_apart_from_the_others() -> None:
+    failed = [FailedRun(talent_ids=frozenset({"talent-1"}), ended_at=NOW)]
+    soon = plan(change(1), change(2), failed_runs=failed, now=NOW + timedelta(seconds=1))
+    assert asked(soon) == ["talent-2"]
+    later = plan(change(1), change(2), failed_runs=failed, now=NOW + timedelta(minutes=1))
+    assert [request.talent_ids for request in later.requests] == [("talent-2",), ("talent-1",)]
+
+
+def test_a_killed_run_of_many_talents_is_asked_for_as_few_smaller_runs_until_a_talent_is_alone() -> None:
+    many = [change(talent) for talent in range(BATCH_SIZE)]
+    failed = FailedRun(talent_ids=frozenset(item.talent_id for item in many), ended_at=NOW)
+    later = NOW + timedelta(hours=1)
+    sizes = []
+    for failures in (1, 2, 3):
+        made = plan(*many, failed_runs=[failed] * failures, now=later)
+        sizes.append(max(len(request.talent_ids) for request in made.requests))
+    assert sizes[0] < BATCH_SIZE
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 1
+
+
+def test_the_backoff_grows_with_every_failed_run() -> None:
+    failed = [FailedRun(talent_ids=frozenset({"talent-1"}), ended_at=NOW)] * 5
+    assert asked(plan(change(1), failed_runs=failed, now=NOW + timedelta(minutes=1))) == []
+
+
+def test_an_account_that_returns_to_an_earlier_state_gets_another_run_key() -> None:
+    first = plan(change(1, state="a"), sequence=0).requests[0].run_key
+    second = plan(change(1, state="b"), sequence=1).requests[0].run_key
+    third = plan(change(1, state="a"), sequence=2).requests[0].run_key
+    assert len({first, second, third}) == 3
+
+
+def test_a_tick_that_is_evaluated_again_asks_under_the_same_key() -> None:
+    assert plan(change(1), change(2), sequence=7).requests == plan(change(1), change(2), sequence=7).requests
+
+
+def test_retries_after_failed_reads_do_not_pile_up_behind_each_other() -> None:
+    assert asked(plan(change(1, is_retry=True), on_their_way={"talent-9"})) == []
+    assert asked(plan(change(1, is_retry=True))) == ["talent-1"]

@@ -1,0 +1,116 @@
+"""What the data team is told of a run: what is a warning, what is an error, and with which words."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from talent_image_pipeline.platforms.contract import Outcome
+from talent_image_pipeline.sync.reporting.check_rules import (
+    judge_answering,
+    judge_columns,
+    judge_connections,
+    judge_error_budget,
+    judge_trusted_origins,
+)
+from talent_image_pipeline.sync.reporting.reports import AccountFailure, PlatformReport, WaitingAccount
+
+
+def report(*, failures: tuple[AccountFailure, ...] = (), left: int = 0, **outcomes: int) -> PlatformReport:
+    counted = Counter({Outcome(outcome): reads for outcome, reads in outcomes.items()})
+    return PlatformReport(platform="instagram", outcomes=counted, failures=list(failures), left=left)
+
+
+def failure(outcome: Outcome, explanation: str) -> AccountFailure:
+    return AccountFailure(talent_id="ada", handle="ada", outcome=outcome, explanation=explanation)
+
+
+@pytest.mark.parametrize("outcomes", [{}, {"picture": 5, "unchanged": 5}, {"no_picture": 1, "gone": 1}])
+def test_a_platform_that_answered_everything_is_healthy(outcomes: dict[str, Any]) -> None:
+    assert judge_answering(report(**outcomes)).passed
+    assert judge_error_budget(report(**outcomes)).passed
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        {"unavailable": 100},
+        {"rate_limited": 100},
+        {"unavailable": 50, "rate_limited": 50},
+        {"unavailable": 99, "needs_reconnect": 1},
+    ],
+)
+def test_a_platform_that_is_down_or_limits_us_is_a_warning_and_no_error(outcomes: dict[str, Any]) -> None:
+    answering = judge_answering(report(**outcomes))
+    assert (answering.passed, answering.is_error) == (False, False)
+    assert judge_error_budget(report(**outcomes)).passed
+
+
+def test_an_outage_that_begins_during_the_run_is_no_error() -> None:
+    outage = report(picture=100, unavailable=100)
+    outage.ended_unanswered = True
+    assert judge_error_budget(outage).passed
+    assert not judge_answering(outage).passed
+
+
+def test_more_than_a_twentieth_of_failed_reads_on_a_platform_that_is_up_is_an_error_that_names_the_cause() -> None:
+    timeouts = failure(Outcome.UNAVAILABLE, "the store cannot be reached")
+    blown = judge_error_budget(report(picture=94, unavailable=6, failures=(timeouts,)))
+    assert (blown.passed, blown.is_error) == (False, True)
+    assert "the store cannot be reached" in blown.words
+    assert judge_error_budget(report(picture=95, unavailable=5)).passed
+
+
+def test_one_read_refused_for_our_settings_is_an_error_that_names_the_setting() -> None:
+    wrong_key = failure(Outcome.MISCONFIGURED, "YOUTUBE_API_KEY was refused")
+    finding = judge_error_budget(report(picture=1000, misconfigured=1, failures=(wrong_key,)))
+    assert (finding.passed, finding.is_error) == (False, True)
+    assert "YOUTUBE_API_KEY was refused" in finding.words
+
+
+def test_an_error_of_our_own_is_an_error() -> None:
+    buggy = report(picture=1000, unavailable=1)
+    buggy.internal_errors = 1
+    finding = judge_error_budget(buggy)
+    assert (finding.passed, finding.is_error) == (False, True)
+
+
+def test_accounts_that_the_platform_does_not_show_are_no_failure_of_the_platform_nor_of_ours() -> None:
+    hidden = report(picture=5, unavailable=5)
+    hidden.not_visible = 5
+    assert judge_answering(hidden).passed
+    assert judge_error_budget(hidden).passed
+
+
+def test_accounts_that_were_not_reached_are_a_warning() -> None:
+    finding = judge_answering(report(picture=10, left=3))
+    assert not finding.passed
+    assert "3 accounts were not reached" in finding.words
+
+
+def test_accounts_that_wait_for_their_talents_are_a_warning_that_says_what_to_do() -> None:
+    assert judge_connections([]).passed
+    waiting = [WaitingAccount(talent_id=f"t{n}", handle=f"h{n}", what_to_do="reconnect Instagram") for n in range(7)]
+    finding = judge_connections(waiting)
+    assert (finding.passed, finding.is_error) == (False, False)
+    assert "h0 of t0: reconnect Instagram" in finding.words
+    assert "and 2 more" in finding.words
+
+
+def test_columns_that_somebody_else_wrote_are_an_error_that_names_the_talents() -> None:
+    assert judge_columns([], talents=3).passed
+    finding = judge_columns(["ada"], talents=3)
+    assert (finding.passed, finding.is_error) == (False, True)
+    assert "ada" in finding.words
+
+
+def test_trusted_origins_are_a_warning_that_names_them() -> None:
+    assert judge_trusted_origins([]).passed
+    finding = judge_trusted_origins(["http://127.0.0.1:9999"])
+    assert (finding.passed, finding.is_error) == (False, False)
+    assert "http://127.0.0.1:9999" in finding.words
+
+
+def test_words_do_not_grow_with_the_number_of_failures() -> None:
+    failures = tuple(failure(Outcome.UNAVAILABLE, f"reason {number}") for number in range(50))
+    assert len(judge_answering(report(unavailable=50, failures=failures)).words) < 500
