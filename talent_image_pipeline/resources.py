@@ -123,7 +123,7 @@ class PlatformsResource(dg.ConfigurableResource[Any]):
         async def read_in_loop() -> PlatformReport:
             try:
                 return await self._session.read(
-                    platform, accounts, run_id=run_id, is_forced=scope.force, minimum_hours=scope.minimum_hours
+                    platform, accounts, run_id=run_id, force=scope.force, minimum_hours=scope.minimum_hours
                 )
             finally:
                 has_ended.set()

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from talent_image_pipeline.assets.candidate_talents import TALENT_TAG, TRIGGER_TAG
+from talent_image_pipeline.assets.naming import TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB
 from talent_image_pipeline.definitions import build_definitions
 

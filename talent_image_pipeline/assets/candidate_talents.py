@@ -6,7 +6,6 @@ What does not: who is due (``sync/due.py``, ``sync/candidates.py``).
 See https://docs.dagster.io/guides/build/assets/defining-assets.
 """
 
-import logging
 import time
 from collections import Counter
 
@@ -14,6 +13,7 @@ import dagster as dg
 
 from talent_image_pipeline.assets.checks import NO_TRUSTED_ORIGINS, candidate_check_specs, check_result
 from talent_image_pipeline.assets.frames import column_schema
+from talent_image_pipeline.assets.naming import GROUP, OWNERS, TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries, tables
 from talent_image_pipeline.database.engine import read_only
@@ -21,13 +21,6 @@ from talent_image_pipeline.resources import DatabaseResource, SyncScopeResource
 from talent_image_pipeline.sync.planning.candidates import Selection, UnknownTalentError, choose_candidates
 from talent_image_pipeline.sync.planning.scope import SyncScope
 from talent_image_pipeline.sync.reporting.check_rules import judge_trusted_origins
-
-GROUP = "talent_images"
-OWNERS = ["team:data"]
-TRIGGER_TAG = "trigger"
-TALENT_TAG = "talent_id"
-
-_logger = logging.getLogger("talent_image_pipeline")
 
 
 @dg.asset(

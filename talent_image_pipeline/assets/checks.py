@@ -71,6 +71,6 @@ def check_result(name: str, finding: Finding) -> dg.AssetCheckResult:
         check_name=name,
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.ERROR if finding.is_error else dg.AssetCheckSeverity.WARN,
-        description=finding.words,
+        description=finding.message,
         metadata=dict(finding.numbers),
     )

@@ -15,14 +15,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from talent_image_pipeline.sync.reporting.reports import (
-    LISTED_FAILURES,
+    MAX_LISTED,
     AccountFailure,
     PlatformReport,
     ResolutionReport,
     WaitingAccount,
 )
 
-_FAILURE_COLUMNS = ("talent_id", "handle", "outcome", "explanation")
+_FAILURE_COLUMNS = ("talent_id", "handle", "outcome", "message")
 _CHANGE_COLUMNS = ("talent_id", "source", "why")
 
 
@@ -76,7 +76,7 @@ def _plain(value: Any) -> str | int | float | bool:
 
 def waiting_frame(waiting: Sequence[WaitingAccount]) -> pd.DataFrame:
     """Return one row per account that waits for its talent: talent, handle and what the talent must do."""
-    rows = [asdict(account) for account in waiting[:LISTED_FAILURES]]
+    rows = [asdict(account) for account in waiting[:MAX_LISTED]]
     return pd.DataFrame(rows, columns=["talent_id", "handle", "what_to_do"])
 
 
@@ -86,10 +86,10 @@ def platform_metadata(report: PlatformReport, waiting: Sequence[WaitingAccount])
         "dagster/row_count": report.reads,
         "accounts": report.accounts,
         "not_owed": report.not_owed,
-        "read_by_another_run": report.read_elsewhere,
-        "left_for_later": report.left,
+        "read_by_another_run": report.claimed_by_other_run,
+        "left_for_later": report.not_reached,
         "superseded": report.superseded,
-        "not_visible": report.not_visible,
+        "account_hidden": report.account_hidden,
         "pictures_changed": report.pictures_changed,
         "token_refreshes": report.token_refreshes,
         "api_calls": report.api_calls,

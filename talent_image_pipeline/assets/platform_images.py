@@ -8,7 +8,7 @@ See https://docs.dagster.io/guides/build/assets/creating-asset-factories.
 
 import dagster as dg
 
-from talent_image_pipeline.assets.candidate_talents import GROUP, OWNERS, batch_of
+from talent_image_pipeline.assets.candidate_talents import batch_of
 from talent_image_pipeline.assets.checks import (
     ACCOUNTS_STAY_CONNECTED,
     ERROR_BUDGET,
@@ -17,6 +17,7 @@ from talent_image_pipeline.assets.checks import (
     platform_check_specs,
 )
 from talent_image_pipeline.assets.frames import column_schema, platform_metadata
+from talent_image_pipeline.assets.naming import GROUP, OWNERS
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import account_queries, ledger_queries, tables
 from talent_image_pipeline.database.engine import read_only
@@ -84,9 +85,9 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
 def _summary(report: PlatformReport) -> str:
     outcomes = ", ".join(f"{reads} {outcome}" for outcome, reads in sorted(report.outcomes.items()))
     parts = [outcomes or "nothing to read"]
-    if report.read_elsewhere:
-        parts.append(f"{report.read_elsewhere} read by another run")
-    if report.left:
-        parts.append(f"{report.left} left for later")
+    if report.claimed_by_other_run:
+        parts.append(f"{report.claimed_by_other_run} read by another run")
+    if report.not_reached:
+        parts.append(f"{report.not_reached} left for later")
     parts.append(f"{report.api_calls} calls, {report.downloads} downloads in {report.seconds:.1f} s")
     return "; ".join(parts)

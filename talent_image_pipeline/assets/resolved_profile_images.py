@@ -10,15 +10,16 @@ import time
 
 import dagster as dg
 
-from talent_image_pipeline.assets.candidate_talents import GROUP, OWNERS, TRIGGER_TAG, batch_of
+from talent_image_pipeline.assets.candidate_talents import batch_of
 from talent_image_pipeline.assets.checks import COLUMNS_MATCH_HISTORY, check_result, resolution_check_specs
 from talent_image_pipeline.assets.frames import column_schema, resolution_metadata
+from talent_image_pipeline.assets.naming import GROUP, OWNERS, TRIGGER_TAG
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries, tables
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import DatabaseResource
-from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish, shown_otherwise
+from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish, talents_out_of_sync
 from talent_image_pipeline.sync.reporting.check_rules import judge_columns
 from talent_image_pipeline.sync.reporting.reports import ResolutionReport
 
@@ -53,7 +54,7 @@ def resolved_profile_images_asset() -> dg.AssetsDefinition:
         )
         report = publish(database.engine, candidates, rules=rules, run_id=context.run.run_id, now=utc_now())
         report.seconds = time.perf_counter() - started
-        otherwise = shown_otherwise(database.engine, [row.talent_id for row in candidates], rules=rules)
+        otherwise = talents_out_of_sync(database.engine, [row.talent_id for row in candidates], rules=rules)
         _log(context, report)
         return dg.MaterializeResult(
             metadata=resolution_metadata(report),

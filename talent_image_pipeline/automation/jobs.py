@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from talent_image_pipeline.assets.candidate_talents import TRIGGER_TAG
+from talent_image_pipeline.assets.naming import TRIGGER_TAG
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import scope_config
 from talent_image_pipeline.sync.planning.scope import SyncScope

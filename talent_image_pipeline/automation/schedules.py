@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from talent_image_pipeline.assets.candidate_talents import TRIGGER_TAG
+from talent_image_pipeline.assets.naming import TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import sync_profile_images
 from talent_image_pipeline.resources import DatabaseResource, scope_config
 from talent_image_pipeline.sync.planning.candidates import plan_daily_batches

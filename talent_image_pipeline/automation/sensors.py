@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import sqlalchemy as sa
 
-from talent_image_pipeline.assets.candidate_talents import TALENT_TAG, TRIGGER_TAG
+from talent_image_pipeline.assets.naming import TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB, sync_profile_images
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries
@@ -36,7 +36,7 @@ _RUNS_LOOKED_AT = 100
 _RUNS_END_WITHIN = timedelta(hours=6)
 _CHANGES_PER_TICK = MAXIMUM_REQUESTS_PER_TICK * BATCH_SIZE * 2
 
-_ON_THEIR_WAY = [
+_IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -67,14 +67,14 @@ def social_account_changes(context: dg.SensorEvaluationContext, database: Databa
     sequence = int(context.cursor or 0)
     plan = plan_change_requests(
         changes,
-        on_their_way=_talents_on_their_way(context.instance, database.engine, now=now),
+        in_flight=_talents_in_flight(context.instance, database.engine, now=now),
         failed_runs=_failed_runs(context.instance, now=now),
         sequence=sequence,
         now=now,
     )
     if not plan.requests:
-        return dg.SensorResult(skip_reason=dg.SkipReason(f"{plan.words}."), cursor=context.cursor)
-    context.log.info(plan.words)
+        return dg.SensorResult(skip_reason=dg.SkipReason(f"{plan.message}."), cursor=context.cursor)
+    context.log.info(plan.message)
     return dg.SensorResult(run_requests=_run_requests(plan), cursor=str(sequence + 1))
 
 
@@ -104,9 +104,9 @@ def _run_requests(plan: ChangePlan) -> list[dg.RunRequest]:
     ]
 
 
-def _talents_on_their_way(instance: dg.DagsterInstance, engine: sa.Engine, *, now: datetime) -> set[str]:
+def _talents_in_flight(instance: dg.DagsterInstance, engine: sa.Engine, *, now: datetime) -> set[str]:
     """Return the talents of runs that have not ended: named in their config, or chosen by themselves."""
-    lately = dg.RunsFilter(statuses=_ON_THEIR_WAY, created_after=now - _RUNS_END_WITHIN)
+    lately = dg.RunsFilter(statuses=_IN_FLIGHT, created_after=now - _RUNS_END_WITHIN)
     runs = [run for run in instance.get_runs(filters=lately) if run.job_name in {SYNC_JOB, REFRESH_JOB}]
     talents = set(_talents_of(runs))
     unnamed = [run.run_id for run in runs if not set(_talents_of([run]))]

@@ -249,8 +249,8 @@ def gc(*, dry_run: bool, grace_hours: float) -> None:
         click.echo(f"Cleared away {report.leftovers} half-written by processes that were killed.")
     if report.kept:
         click.echo(f"Kept {_pictures(report.kept)} that came into use meanwhile.")
-    if report.left:
-        click.echo(f"Left {_pictures(report.left)}: syncs were reading all the time. Run it again later.")
+    if report.not_reached:
+        click.echo(f"Left {_pictures(report.not_reached)}: syncs were reading all the time. Run it again later.")
 
 
 @click.command()
@@ -272,7 +272,7 @@ def verify() -> None:
 
 
 def _damage_words(picture: DamagedPicture) -> str:
-    what = "; ".join(damage.explanation for damage in picture.damages)
+    what = "; ".join(damage.message for damage in picture.damages)
     if not picture.is_recorded:
         then = "nothing shows it, talent-images gc removes it"
     elif picture.accounts:
@@ -289,21 +289,21 @@ def _pictures(count: int) -> str:
 class _Advance:
     """Moves a progress bar."""
 
-    def __init__(self, progress: Progress, words: str) -> None:
+    def __init__(self, progress: Progress, message: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(words, total=None)
+        self._task = progress.add_task(message, total=None)
 
     def __call__(self, done: int, total: int) -> None:
         self._progress.update(self._task, completed=done, total=total)
 
 
 @contextmanager
-def _progress(words: str) -> Iterator[_Advance]:
+def _progress(message: str) -> Iterator[_Advance]:
     """Show a progress bar on standard error, where a person watches."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield _Advance(progress, words)
+        yield _Advance(progress, message)
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def doctor() -> None:
     table.add_column("what was found", overflow="fold")
     for diagnosis in found:
         style = _STYLES[diagnosis.state]
-        table.add_row(escape(diagnosis.name), f"[{style}]{diagnosis.state}[/{style}]", escape(diagnosis.words))
+        table.add_row(escape(diagnosis.name), f"[{style}]{diagnosis.state}[/{style}]", escape(diagnosis.message))
     console.print(table)
     if any(diagnosis.state is State.BROKEN for diagnosis in found):
         raise click.exceptions.Exit(1)
@@ -338,7 +338,7 @@ def _unusable_settings(error: ValidationError) -> list[Diagnosis]:
         Diagnosis(
             name=".".join(map(str, details["loc"])).upper(),
             state=State.BROKEN,
-            words=f"Its value cannot be used ({details['type']}).",
+            message=f"Its value cannot be used ({details['type']}).",
         )
         for details in error.errors(include_url=False, include_input=False, include_context=False)
     ]

@@ -53,7 +53,7 @@ def is_of_same_talent() -> sa.ColumnElement[bool]:
     return sa.or_(ledger.c.account_id.is_(None), ledger.c.talent_id == account.c.creatorId)
 
 
-def counts(*, verified_only: bool) -> sa.ColumnElement[bool]:
+def is_eligible(*, verified_only: bool) -> sa.ColumnElement[bool]:
     """Accounts that may give their talent a picture: connected, and with their own token where only those count."""
     connected = account.c.connected.is_(sa.true())
     return sa.and_(connected, _has_token()) if verified_only else connected
@@ -76,13 +76,13 @@ def is_changed(*, verified_only: bool) -> sa.ColumnElement[bool]:
     )
     if verified_only:
         seen = sa.or_(seen, account.c.connected.is_(sa.true()) & ~_has_token())
-    return sa.case((ledger.c.account_id.is_(None), counts(verified_only=verified_only)), else_=seen)
+    return sa.case((ledger.c.account_id.is_(None), is_eligible(verified_only=verified_only)), else_=seen)
 
 
 def is_readable(*, verified_only: bool, waiting_outcomes: Collection[str], now: datetime) -> sa.ColumnElement[bool]:
     """Accounts that count and do not wait out a backoff."""
     return sa.and_(
-        counts(verified_only=verified_only),
+        is_eligible(verified_only=verified_only),
         sa.or_(
             ledger.c.outcome.is_(None),
             ledger.c.outcome.not_in(sorted(waiting_outcomes)),
@@ -96,7 +96,7 @@ def is_readable(*, verified_only: bool, waiting_outcomes: Collection[str], now: 
 def is_due_again(*, verified_only: bool, repeated_outcomes: Collection[str], now: datetime) -> sa.ColumnElement[bool]:
     """Accounts that count, whose last read failed in a way that passes, and whose wait after it is over."""
     return sa.and_(
-        counts(verified_only=verified_only),
+        is_eligible(verified_only=verified_only),
         ledger.c.outcome.in_(sorted(repeated_outcomes)),
         ledger.c.next_read_at <= now,
     )
@@ -113,7 +113,7 @@ def load_batch_accounts(
         .where(
             candidate_talents.c.run_id == run_id,
             is_on([platform]),
-            counts(verified_only=verified_only),
+            is_eligible(verified_only=verified_only),
             is_of_same_talent(),
             talent.c.profileImageSource != "manual",
         )

@@ -81,7 +81,7 @@ def find_talents(
     now: datetime,
     synced_before: datetime,
     talent_ids: Sequence[str] = (),
-    everyone_named: bool = False,
+    force: bool = False,
     limit: int | None = None,
 ) -> list[TalentFinding]:
     """Find talents that may be due, never synced ones first, then the longest waiting.
@@ -92,12 +92,10 @@ def find_talents(
         now: The time of the decision.
         synced_before: A stamp older than this is stale.
         talent_ids: Only these; empty means all.
-        everyone_named: Find all of ``talent_ids``, due or not.
+        force: Find all of ``talent_ids``, due or not.
         limit: At most so many.
     """
-    statement = _select_talents(
-        rules, now=now, synced_before=synced_before, talent_ids=talent_ids, everyone_named=everyone_named
-    )
+    statement = _select_talents(rules, now=now, synced_before=synced_before, talent_ids=talent_ids, force=force)
     return [
         TalentFinding(
             talent_id=talent_id,
@@ -114,12 +112,12 @@ def find_due_talent_ids(
     connection: sa.Connection, *, rules: ReadingRules, now: datetime, synced_before: datetime
 ) -> list[str]:
     """Find everyone whom :func:`find_talents` finds, without saying why: for 100,000 talents in half of the time."""
-    statement = _select_talents(rules, now=now, synced_before=synced_before, talent_ids=(), everyone_named=False)
+    statement = _select_talents(rules, now=now, synced_before=synced_before, talent_ids=(), force=False)
     return list(connection.scalars(statement.with_only_columns(talent.c.id)))
 
 
 def _select_talents(
-    rules: ReadingRules, *, now: datetime, synced_before: datetime, talent_ids: Sequence[str], everyone_named: bool
+    rules: ReadingRules, *, now: datetime, synced_before: datetime, talent_ids: Sequence[str], force: bool
 ) -> sa.Select[Any]:
     # Inside, the names only save work; a long list of them would be three times as many parameters as SQLite takes.
     narrowed_to = talent_ids if len(talent_ids) <= _NAMES_WORTH_REPEATING else ()
@@ -145,7 +143,7 @@ def _select_talents(
     )
     if talent_ids:
         statement = statement.where(talent.c.id.in_(list(talent_ids)))
-    if not everyone_named:
+    if not force:
         is_stale = sa.or_(last_sync.is_(None), last_sync <= synced_before)
         statement = statement.where(sa.or_(readable & is_stale, changed, due_again))
     return statement

@@ -83,7 +83,7 @@ def keep_claims_out(connection: sa.Connection) -> None:
 
     Raises:
         sqlalchemy.exc.OperationalError: when this, or any later lock of the transaction, cannot be had within a second;
-            see :func:`is_in_each_others_way`.
+            see :func:`is_lock_conflict`.
     """
     if connection.dialect.name == "postgresql":
         # Whoever waits for a table's lock makes all writers after it wait too: give up before a run notices.
@@ -91,7 +91,7 @@ def keep_claims_out(connection: sa.Connection) -> None:
         connection.execute(sa.text(f"LOCK TABLE {ledger.name} IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def is_in_each_others_way(error: sa.exc.OperationalError) -> bool:
+def is_lock_conflict(error: sa.exc.OperationalError) -> bool:
     """Whether a transaction failed only because another one held a lock: it may be tried again."""
     return getattr(error.orig, "pgcode", None) in {_LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED}
 

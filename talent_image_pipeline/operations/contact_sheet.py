@@ -115,7 +115,7 @@ def _section(scene: Scene) -> str:
         f"<figcaption>{size}: {len(body) / 1000:.1f} KB</figcaption></figure>"
         for size, body in sorted(picture.renditions.items(), reverse=True)
     )
-    verdict = f"; {picture.generated_because}" if picture.is_generated else ""
+    verdict = f"; {picture.generated_message}" if picture.is_generated else ""
     title = f"{scene.title} ({picture.width} x {picture.height}, square of {picture.crop.side:.0f}{verdict})"
     return f"<section><h2>{escape(title)}</h2>{_marked_source(output.getvalue(), picture)}{renditions}</section>"
 

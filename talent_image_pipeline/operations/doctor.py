@@ -73,7 +73,7 @@ class Diagnosis:
 
     name: str
     state: State
-    words: str
+    message: str
 
 
 async def diagnose(
@@ -110,8 +110,8 @@ def _look_at_database(settings: Settings) -> tuple[list[Diagnosis], Mapping[str,
         return [_broken("database", f"{error}.")], {}
     file = address.url.database if address.url.get_backend_name() == "sqlite" else None
     if file is not None and not Path(file).exists():
-        words = f"There is no {address.place} yet; talent-images demo or talent-images migrate makes it."
-        return [Diagnosis(name="database", state=State.MISSING, words=words)], {}
+        message = f"There is no {address.place} yet; talent-images demo or talent-images migrate makes it."
+        return [Diagnosis(name="database", state=State.MISSING, message=message)], {}
     try:
         engine = open_engine(settings.database_url)
     except DatabaseUnavailableError as error:
@@ -179,7 +179,7 @@ def _look_at_missing_directory(name: str, directory: Path) -> Diagnosis:
     parent = next(path for path in [*directory.absolute().parents] if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         return _broken(name, f"{directory} is not there and cannot be made: {parent} is not a writable directory.")
-    return Diagnosis(name=name, state=State.MISSING, words=f"{directory} is not there yet; the first sync makes it.")
+    return Diagnosis(name=name, state=State.MISSING, message=f"{directory} is not there yet; the first sync makes it.")
 
 
 # --- platforms ------------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ async def _look_at_credentials(
     async with httpx.AsyncClient(transport=_NoNetwork()) as nowhere:
         for platform in platforms:
             transport = ApiTransport(nowhere)
-            look = _WaysOf(
+            look = _AccessProbe(
                 platform=platform,
                 client=platform.build_client(credentials, transport, clock),
                 ideal=platform.build_client(_with_everything(credentials), transport, clock),
@@ -226,7 +226,7 @@ def _with_everything(credentials: PlatformCredentials) -> PlatformCredentials:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _WaysOf:
+class _AccessProbe:
     """The ways in which one platform's accounts are read, as its own client judges them.
 
     Attributes:
@@ -264,14 +264,14 @@ class _WaysOf:
         # What a client settles without a call, it also answers without one.
         (reading,) = (await self.client.read(call)).readings
         is_ours = self.ideal.plan_calls([account])[0].cost > 0
-        return _lacking(name, count, reading.explanation, is_ours=is_ours)
+        return _lacking(name, count, reading.message, is_ours=is_ours)
 
     async def _renewing(self, account: Account, count: int) -> Diagnosis:
         name = f"{self.platform.label}, renewing tokens"
         failure = (await self.client.refresh_token(account)).failure
         if failure is None or failure.outcome is not Outcome.MISCONFIGURED:
             return _ok(name, f"Can be asked for; {_accounts(count)}.")
-        return _lacking(name, count, failure.explanation, is_ours=True)
+        return _lacking(name, count, failure.message, is_ours=True)
 
     def _account(self, *, lives: timedelta, with_token: bool) -> Account:
         """Return an account that lacks nothing but what the settings would have to give."""
@@ -290,12 +290,12 @@ def _accounts(count: int) -> str:
     return f"{count} connected account{'' if count == 1 else 's'}"
 
 
-def _lacking(name: str, count: int, explanation: str, *, is_ours: bool) -> Diagnosis:
+def _lacking(name: str, count: int, message: str, *, is_ours: bool) -> Diagnosis:
     """Judge a way that is not open: bad only where there are accounts that need it."""
     if not count:
-        return _ok(name, f"No connected account needs it. {explanation}")
+        return _ok(name, f"No connected account needs it. {message}")
     state = State.MISSING if is_ours else State.WARNING
-    return Diagnosis(name=name, state=state, words=f"{_accounts(count)}: {explanation}")
+    return Diagnosis(name=name, state=state, message=f"{_accounts(count)}: {message}")
 
 
 async def _look_at_hosts(settings: Settings, *, deadline_seconds: float) -> list[Diagnosis]:
@@ -347,10 +347,12 @@ def _look_at_public_url(settings: Settings) -> Diagnosis:
     parts = urlsplit(settings.talent_image_public_url)
     if not _is_loopback(parts.hostname or ""):
         return _ok(name, f"Pictures are published at {parts.hostname}.")
-    words = "Pictures are published at an address of this machine alone"
+    message = "Pictures are published at an address of this machine alone"
     if settings.is_embedded:
-        return _ok(name, f"{words}, as the embedded default does.")
-    return Diagnosis(name=name, state=State.WARNING, words=f"{words}: nobody else sees them. Set it to a public one.")
+        return _ok(name, f"{message}, as the embedded default does.")
+    return Diagnosis(
+        name=name, state=State.WARNING, message=f"{message}: nobody else sees them. Set it to a public one."
+    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -363,7 +365,7 @@ def _is_loopback(host: str) -> bool:
 def _look_at_trusted_origins(settings: Settings) -> Diagnosis:
     finding = judge_trusted_origins(sorted(settings.trusted_origins))
     state = State.OK if finding.passed else State.WARNING
-    return Diagnosis(name="TALENT_IMAGE_TRUSTED_ORIGINS", state=state, words=finding.words)
+    return Diagnosis(name="TALENT_IMAGE_TRUSTED_ORIGINS", state=state, message=finding.message)
 
 
 # --- workers --------------------------------------------------------------------------------------------------------
@@ -386,9 +388,9 @@ def _drawn_picture() -> bytes:
     return encoded.getvalue()
 
 
-def _ok(name: str, words: str) -> Diagnosis:
-    return Diagnosis(name=name, state=State.OK, words=words)
+def _ok(name: str, message: str) -> Diagnosis:
+    return Diagnosis(name=name, state=State.OK, message=message)
 
 
-def _broken(name: str, words: str) -> Diagnosis:
-    return Diagnosis(name=name, state=State.BROKEN, words=words)
+def _broken(name: str, message: str) -> Diagnosis:
+    return Diagnosis(name=name, state=State.BROKEN, message=message)

@@ -23,6 +23,7 @@ from talent_image_pipeline.database.records import (
 )
 from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.sync.accounts import is_same_account
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError, require_talent
 from talent_image_pipeline.sync.publishing.pins import refusal_of
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states
@@ -31,11 +32,10 @@ from talent_image_pipeline.sync.publishing.resolution import (
     MANUAL,
     Resolution,
     TalentState,
-    counts,
+    is_eligible,
     owned_hash,
     resolve,
 )
-from talent_image_pipeline.sync.reading.outcome_rules import is_same_account
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ def _why_not(accounts: Sequence[AccountRecord], *, verified_only: bool) -> str:
     """Say why none of a talent's accounts on one platform gives the picture."""
     if not accounts:
         return "no account"
-    usable = [account for account in accounts if counts(account, verified_only=verified_only)]
+    usable = [account for account in accounts if is_eligible(account, verified_only=verified_only)]
     if not usable:
         is_connected = any(account.connected for account in accounts)
         return "connected by its handle alone, which does not count here" if is_connected else "not connected"

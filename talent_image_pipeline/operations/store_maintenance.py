@@ -71,14 +71,14 @@ class GarbageReport:
         removed: Content hashes of the pictures that went.
         bytes: Of their renditions.
         kept: Pictures that came into use again while they were looked at.
-        left: Pictures that were not removed because syncs read all the time.
+        not_reached: Pictures that were not removed because syncs read all the time.
         leftovers: What killed writers had left half-written, invisible to readers.
     """
 
     removed: list[str] = field(default_factory=list)
     bytes: int = 0
     kept: int = 0
-    left: int = 0
+    not_reached: int = 0
     leftovers: int = 0
 
 
@@ -143,7 +143,7 @@ async def collect_garbage(
     garbage = await _find_garbage(engine, store, older_than=cutoff)
     if dry_run:
         return GarbageReport(removed=sorted(garbage), bytes=sum(garbage.values()))
-    moments = _QuietMoments(engine=engine, clock=clock, waits_until=clock() + longest_wait)
+    moments = _ExclusiveWindow(engine=engine, clock=clock, waits_until=clock() + longest_wait)
     collector = _Collector(store=store, cutoff=cutoff, moments=moments)
     report = GarbageReport()
     for done, content_hash in enumerate(sorted(garbage), start=1):
@@ -154,7 +154,7 @@ async def collect_garbage(
             else:
                 report.kept += 1
         except _SyncsAreReadingError:
-            report.left += 1
+            report.not_reached += 1
         if on_progress is not None:
             on_progress(done, len(garbage))
     # What cannot be cleared away now, the next clean-up does.
@@ -184,7 +184,7 @@ async def _all(pictures: AsyncIterator[StoredPicture]) -> list[StoredPicture]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _QuietMoments:
+class _ExclusiveWindow:
     """Moments in which no sync reads, and none begins to."""
 
     engine: sa.Engine
@@ -216,7 +216,7 @@ class _QuietMoments:
                     raise _SyncsAreReadingError
                 return work(connection)
         except sa.exc.OperationalError as error:
-            if maintenance_queries.is_in_each_others_way(error):
+            if maintenance_queries.is_lock_conflict(error):
                 raise _SyncsAreReadingError from None
             raise
 
@@ -227,7 +227,7 @@ class _Collector:
 
     store: PictureStore
     cutoff: datetime
-    moments: _QuietMoments
+    moments: _ExclusiveWindow
 
     async def remove(self, content_hash: str) -> bool:
         """Remove one picture, row and objects in one transaction; false when it came into use again."""
@@ -297,7 +297,7 @@ async def verify_store(
     note_damage = partial(_note_damage, checked=hashes, damaged=by_hash, now=started)
     waits_until = clock() + longest_wait if by_hash else clock()
     try:
-        noted = await _QuietMoments(engine=engine, clock=clock, waits_until=waits_until).use(note_damage)
+        noted = await _ExclusiveWindow(engine=engine, clock=clock, waits_until=waits_until).use(note_damage)
     except _SyncsAreReadingError:
         noted = await anyio.to_thread.run_sync(_in_transaction, engine, note_damage)
     damaged = [

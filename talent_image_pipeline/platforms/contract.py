@@ -72,7 +72,7 @@ class Reading:
 
     Attributes:
         outcome: Which of the closed outcomes it is.
-        explanation: One sentence for the data team, free of secrets. For ``needs_reconnect`` it says what the talent
+        message: One sentence for the data team, free of secrets. For ``needs_reconnect`` it says what the talent
             must do.
         picture: Present with ``picture`` and ``unchanged``.
         upstream_id: The network's own id of the account, to be remembered.
@@ -81,19 +81,19 @@ class Reading:
         limits_platform: With ``rate_limited``: whether the whole quota is exhausted (true) or this token alone (false).
         is_retryable: With ``unavailable``: whether another try in the same run may help.
         is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
-        is_about_account_alone: With ``unavailable``: the platform did answer, and what it said concerns this account
+        account_hidden: With ``unavailable``: the platform did answer, and what it said concerns this account
             and not its own health.
     """
 
     outcome: Outcome
-    explanation: str
+    message: str
     picture: PictureReference | None = None
     upstream_id: str | None = None
     retry_at: datetime | None = None
     limits_platform: bool = True
     is_retryable: bool = False
     is_token_refused: bool = False
-    is_about_account_alone: bool = False
+    account_hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

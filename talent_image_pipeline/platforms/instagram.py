@@ -113,7 +113,7 @@ class InstagramClient:
         looked_up: list[Account] = []
         calls: list[Call] = []
         for account in accounts:
-            if self._settled(account) is not None:
+            if self._reading_without_call(account) is not None:
                 settled.append(account)
             elif _has_token(account):
                 calls.append(Call(accounts=(account,), quota=OWN_QUOTA.name))
@@ -125,7 +125,7 @@ class InstagramClient:
 
     async def read(self, call: Call) -> CallResult:
         """Read the accounts of one planned call."""
-        settled = {account: self._settled(account) for account in call.accounts}
+        settled = {account: self._reading_without_call(account) for account in call.accounts}
         asked = [account for account, reading in settled.items() if reading is None]
         own = next((account for account in asked if _has_token(account)), None)
         found: Mapping[Account, Reading] = {}
@@ -174,7 +174,7 @@ class InstagramClient:
         failure = None if renewed else unexplained(answer, now=now)
         return TokenRefresh(token=renewed, failure=failure, usage=usage)
 
-    def _settled(self, account: Account) -> Reading | None:
+    def _reading_without_call(self, account: Account) -> Reading | None:
         """The reading of an account that no call can help; none where a call is worth it."""
         if _has_token(account):
             if account.token_expires_at is not None and account.token_expires_at <= self._clock():

@@ -140,7 +140,7 @@ def _request_refused(error: GraphError, request: GraphRequest) -> Reading:
         return unavailable(
             "The account cannot be seen: it is unknown, personal, hidden or restricted by age, and Meta does not say "
             "which. Its last picture is kept.",
-            is_about_account_alone=True,
+            account_hidden=True,
         )
     if error.lacks_permission:
         return _permission_missing(error, request)

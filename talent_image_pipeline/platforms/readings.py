@@ -20,45 +20,43 @@ def picture_seen(account: Account, picture: PictureReference, *, upstream_id: st
     if picture.content_id is not None and picture.content_id == account.content_id:
         return Reading(
             outcome=Outcome.UNCHANGED,
-            explanation="The picture is the one that we own.",
+            message="The picture is the one that we own.",
             picture=picture,
             upstream_id=upstream_id,
         )
     return Reading(
-        outcome=Outcome.PICTURE, explanation="The account has a picture.", picture=picture, upstream_id=upstream_id
+        outcome=Outcome.PICTURE, message="The account has a picture.", picture=picture, upstream_id=upstream_id
     )
 
 
-def no_picture(explanation: str, *, upstream_id: str | None) -> Reading:
+def no_picture(message: str, *, upstream_id: str | None) -> Reading:
     """The account exists and shows no picture of its own."""
-    return Reading(outcome=Outcome.NO_PICTURE, explanation=explanation, upstream_id=upstream_id)
+    return Reading(outcome=Outcome.NO_PICTURE, message=message, upstream_id=upstream_id)
 
 
-def needs_reconnect(explanation: str, *, is_token_refused: bool = False) -> Reading:
-    """Only the talent can help, and the explanation says how."""
-    return Reading(outcome=Outcome.NEEDS_RECONNECT, explanation=explanation, is_token_refused=is_token_refused)
+def needs_reconnect(message: str, *, is_token_refused: bool = False) -> Reading:
+    """Only the talent can help, and the message says how."""
+    return Reading(outcome=Outcome.NEEDS_RECONNECT, message=message, is_token_refused=is_token_refused)
 
 
-def misconfigured(explanation: str) -> Reading:
-    """Only the operator can help, and the explanation says which setting it is."""
-    return Reading(outcome=Outcome.MISCONFIGURED, explanation=explanation)
+def misconfigured(message: str) -> Reading:
+    """Only the operator can help, and the message says which setting it is."""
+    return Reading(outcome=Outcome.MISCONFIGURED, message=message)
 
 
-def unavailable(explanation: str, *, is_retryable: bool = False, is_about_account_alone: bool = False) -> Reading:
+def unavailable(message: str, *, is_retryable: bool = False, account_hidden: bool = False) -> Reading:
     """Nothing was learned of the account."""
     return Reading(
         outcome=Outcome.UNAVAILABLE,
-        explanation=explanation,
+        message=message,
         is_retryable=is_retryable,
-        is_about_account_alone=is_about_account_alone,
+        account_hidden=account_hidden,
     )
 
 
-def rate_limited(explanation: str, *, retry_at: datetime | None, limits_platform: bool = True) -> Reading:
+def rate_limited(message: str, *, retry_at: datetime | None, limits_platform: bool = True) -> Reading:
     """The platform said stop."""
-    return Reading(
-        outcome=Outcome.RATE_LIMITED, explanation=explanation, retry_at=retry_at, limits_platform=limits_platform
-    )
+    return Reading(outcome=Outcome.RATE_LIMITED, message=message, retry_at=retry_at, limits_platform=limits_platform)
 
 
 def not_answered(failure: Unreachable) -> Reading:
@@ -69,10 +67,10 @@ def not_answered(failure: Unreachable) -> Reading:
 def temporarily_down(answer: ApiAnswer, *, now: datetime) -> Reading:
     """The platform says that it has trouble. Where it also says until when, no try is made before."""
     retry_at = retry_after(answer.headers, now=now)
-    explanation = f"{answer.host} has trouble of its own (HTTP {answer.status})."
+    message = f"{answer.host} has trouble of its own (HTTP {answer.status})."
     if retry_at is None or retry_at - now <= SHORTEST_WAIT:
-        return unavailable(explanation, is_retryable=True)
-    return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation, retry_at=retry_at)
+        return unavailable(message, is_retryable=True)
+    return Reading(outcome=Outcome.UNAVAILABLE, message=message, retry_at=retry_at)
 
 
 def unexplained(answer: ApiAnswer, *, now: datetime) -> Reading:

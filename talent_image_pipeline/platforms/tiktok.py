@@ -108,14 +108,16 @@ class TikTokClient:
     def plan_calls(self, accounts: Sequence[Account]) -> list[Call]:
         """One call for each account that has a token, none for the rest."""
         calls = [
-            Call(accounts=(account,), quota=READ_QUOTA.name) for account in accounts if self._settled(account) is None
+            Call(accounts=(account,), quota=READ_QUOTA.name)
+            for account in accounts
+            if self._reading_without_call(account) is None
         ]
-        settled = tuple(account for account in accounts if self._settled(account) is not None)
+        settled = tuple(account for account in accounts if self._reading_without_call(account) is not None)
         return [*calls, Call(accounts=settled, quota=READ_QUOTA.name, cost=0)] if settled else calls
 
     async def read(self, call: Call) -> CallResult:
         """Read the account of one planned call."""
-        readings = [self._settled(account) or await self._read_one(account) for account in call.accounts]
+        readings = [self._reading_without_call(account) or await self._read_one(account) for account in call.accounts]
         return CallResult(readings=tuple(readings))
 
     def needs_token_refresh(self, account: Account, *, now: datetime, refreshed_at: datetime | None) -> bool:
@@ -149,7 +151,7 @@ class TikTokClient:
             return TokenRefresh(failure=not_answered(answer))
         return _renewal_in(answer, now=self._clock())
 
-    def _settled(self, account: Account) -> Reading | None:
+    def _reading_without_call(self, account: Account) -> Reading | None:
         """The reading of an account that no call can help; none where a call is worth it."""
         if account.access_token is None or not account.access_token.get_secret_value().strip():
             return NO_TOKEN

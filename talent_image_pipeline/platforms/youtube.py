@@ -100,7 +100,7 @@ KEY_BLOCKED = misconfigured(
 )
 REQUEST_REFUSED = misconfigured("YouTube refused the request as invalid: a parameter that it does not accept.")
 ACCESS_REFUSED = misconfigured("YouTube refused access; check the project and the key behind YOUTUBE_API_KEY.")
-GONE = Reading(outcome=Outcome.GONE, explanation="The channel is deleted, terminated or hidden.")
+GONE = Reading(outcome=Outcome.GONE, message="The channel is deleted, terminated or hidden.")
 NO_HANDLE = needs_reconnect("The account has neither a channel id nor a handle; correct it.")
 NEEDS_NO_TOKEN = unavailable("YouTube channels are read with an API key; there is no token to renew.")
 
@@ -115,8 +115,8 @@ class YouTubeClient:
 
     def plan_calls(self, accounts: Sequence[Account]) -> list[Call]:
         """One call for 50 channels known by id, one for each handle not resolved yet, none for the rest."""
-        settled = tuple(account for account in accounts if self._settled(account) is not None)
-        asked = [account for account in accounts if self._settled(account) is None]
+        settled = tuple(account for account in accounts if self._reading_without_call(account) is not None)
+        asked = [account for account in accounts if self._reading_without_call(account) is None]
         by_id = _grouped(account for account in asked if _channel_id(account))
         by_handle = _grouped(account for account in asked if not _channel_id(account))
         groups = list(by_id.values())
@@ -128,7 +128,7 @@ class YouTubeClient:
 
     async def read(self, call: Call) -> CallResult:
         """Read the accounts of one planned call."""
-        settled = {account: self._settled(account) for account in call.accounts}
+        settled = {account: self._reading_without_call(account) for account in call.accounts}
         asked = [account for account, reading in settled.items() if reading is None]
         found = await self._read_channels(asked) if asked else {}
         return CallResult(readings=tuple(settled[account] or found[account] for account in call.accounts))
@@ -141,7 +141,7 @@ class YouTubeClient:
         """There is nothing to renew."""
         return TokenRefresh(failure=NEEDS_NO_TOKEN)
 
-    def _settled(self, account: Account) -> Reading | None:
+    def _reading_without_call(self, account: Account) -> Reading | None:
         """The reading of an account that no call can help; none where a call is worth it."""
         if usable_token(self._credentials.youtube_api_key) is None:
             return KEY_MISSING
@@ -291,8 +291,8 @@ def _refusal_of(account: Account, answer: ApiAnswer, *, asked: int, now: datetim
     """Turn an error into an outcome: its reasons decide, then the HTTP status."""
     reasons = _reasons_in(answer)
     if reasons & _DAY_IS_OVER:
-        explanation = "The daily units of the YouTube API are used up; they come back at midnight in Los Angeles."
-        return rate_limited(explanation, retry_at=next_midnight(now))
+        message = "The daily units of the YouTube API are used up; they come back at midnight in Los Angeles."
+        return rate_limited(message, retry_at=next_midnight(now))
     if reasons & _TOO_FAST or answer.status == 429:
         retry_at = retry_after(answer.headers, now=now) or now + RATE_LIMIT_WAIT
         return rate_limited("YouTube says that there were too many requests.", retry_at=retry_at)

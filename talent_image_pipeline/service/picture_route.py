@@ -42,7 +42,7 @@ class PictureRoute:
         damage = find_damage(content_hash, size, content)
         if damage is not None:
             # An answer is kept for a year: damaged bytes must not become one.
-            _log.error("[TALENT_IMAGE] picture %s: %s; run talent-images verify", content_hash, damage.explanation)
+            _log.error("[TALENT_IMAGE] picture %s: %s; run talent-images verify", content_hash, damage.message)
             return not_found(_NO_SUCH_PICTURE)
         return cacheable(
             request,

@@ -106,13 +106,13 @@ def test_talents_without_a_known_account_and_with_a_manual_picture_are_never_due
 
 def test_over_thirty_days_every_talent_is_synced_every_day_none_skipped_and_none_twice(engine: sa.Engine) -> None:
     insert_many(engine, 250)
-    chance = random.Random(7)
+    rng = random.Random(7)
     for day in range(30):
         at = FIRST_DAY + timedelta(days=day)
         synced: Counter[str] = Counter()
         for number, request in enumerate(evaluate(at)):
             # Runs of one day follow each other, and each stamps its talents when it is done.
-            began_at = at + timedelta(minutes=number * 40, seconds=chance.uniform(3, 300))
+            began_at = at + timedelta(minutes=number * 40, seconds=rng.uniform(3, 300))
             config = scope_of(request)
             scope = SyncScope(**{**config, "talent_ids": tuple(config["talent_ids"])})
             selection = choose_candidates(
@@ -120,7 +120,7 @@ def test_over_thirty_days_every_talent_is_synced_every_day_none_skipped_and_none
             )
             chosen = [candidate.talent_id for candidate in selection.candidates]
             synced.update(chosen)
-            ended_at = began_at + timedelta(seconds=chance.uniform(1, 900))
+            ended_at = began_at + timedelta(seconds=rng.uniform(1, 900))
             with engine.begin() as connection:
                 connection.execute(
                     sa.update(talent).where(talent.c.id.in_(chosen)).values(lastProfileImageSyncAt=ended_at)

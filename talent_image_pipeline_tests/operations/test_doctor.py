@@ -87,7 +87,7 @@ def test_before_anything_was_set_up_it_is_missing_and_stays_so(platform: Loopbac
     found = examine(settings_with(platform, talent_data_dir=data))
 
     assert found["database"].state is State.MISSING
-    assert "talent-images migrate" in found["database"].words
+    assert "talent-images migrate" in found["database"].message
     assert found["picture store"].state is State.MISSING
     assert not data.exists()
 
@@ -100,14 +100,14 @@ def test_a_database_that_was_not_migrated_is_broken(
     found = examine(settings_with(platform, talent_database_url=migrated_database_url))
 
     assert found["migrations"].state is State.BROKEN
-    assert "run talent-images migrate" in found["migrations"].words
+    assert "run talent-images migrate" in found["migrations"].message
 
 
 def test_a_database_that_is_not_the_apps_is_named(platform: LoopbackServer, postgres_url: str) -> None:
     found = examine(settings_with(platform, talent_database_url=postgres_url))
 
     assert found["app tables"].state is State.BROKEN
-    assert '"Talent"' in found["app tables"].words
+    assert '"Talent"' in found["app tables"].message
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ def test_credentials_are_missing_only_where_connected_accounts_need_them(
 
     by_handle = found["Instagram, handle alone"]
     assert by_handle.state is State.MISSING
-    assert by_handle.words.startswith("3 connected accounts: ")
-    assert "INSTAGRAM_BUSINESS_TOKEN" in by_handle.words
+    assert by_handle.message.startswith("3 connected accounts: ")
+    assert "INSTAGRAM_BUSINESS_TOKEN" in by_handle.message
     assert found["Instagram, own token"].state is State.OK
-    assert found["TikTok, own token"].words == "Can be read; 1 connected account."
+    assert found["TikTok, own token"].message == "Can be read; 1 connected account."
     assert found["TikTok, renewing tokens"].state is State.MISSING
-    assert "TIKTOK_CLIENT_KEY" in found["TikTok, renewing tokens"].words
+    assert "TIKTOK_CLIENT_KEY" in found["TikTok, renewing tokens"].message
     # No setting can mend this one, only the talent.
     assert found["TikTok, handle alone"].state is State.WARNING
     assert found["YouTube, handle alone"].state is State.OK
-    assert "YOUTUBE_API_KEY" in found["YouTube, handle alone"].words
+    assert "YOUTUBE_API_KEY" in found["YouTube, handle alone"].message
     assert SECRET not in repr(found)
 
 
@@ -168,7 +168,7 @@ def test_a_platform_that_cannot_be_reached_is_named_by_its_host(platform: Loopba
     found = examine(settings_with(platform, tiktok_api_url=address))
 
     assert found["TIKTOK_API_URL"].state is State.BROKEN
-    assert found["TIKTOK_API_URL"].words == "127.0.0.1 cannot be reached: no connection."
+    assert found["TIKTOK_API_URL"].message == "127.0.0.1 cannot be reached: no connection."
     assert found["YOUTUBE_API_URL"].state is State.OK
     assert SECRET not in repr(found)
 
@@ -177,7 +177,7 @@ def test_a_platform_that_answers_no_http_is_broken(platform: LoopbackServer) -> 
     with LoopbackServer(lambda send: send(b"SSH-2.0-OpenSSH\r\n\r\n")) as other:
         found = examine(settings_with(platform, youtube_api_url=other.origin))
 
-    assert found["YOUTUBE_API_URL"].words == "127.0.0.1 cannot be reached: its answer is not HTTP."
+    assert found["YOUTUBE_API_URL"].message == "127.0.0.1 cannot be reached: its answer is not HTTP."
 
 
 def test_hosts_are_asked_without_credentials_or_paths(platform: LoopbackServer) -> None:
@@ -200,7 +200,7 @@ def test_a_picture_store_that_is_a_file_is_broken(platform: LoopbackServer, tmp_
     assert examine(settings_with(platform, talent_image_store=str(file)))["picture store"].state is State.BROKEN
     below = examine(settings_with(platform, talent_image_store=str(file / "below")))["picture store"]
     assert below.state is State.BROKEN
-    assert f"{file} is not a writable directory" in below.words
+    assert f"{file} is not a writable directory" in below.message
 
 
 def test_an_object_store_that_does_not_answer_is_broken_and_its_keys_stay_secret(

@@ -20,7 +20,7 @@ from talent_image_pipeline.database.tables import platform_images, profile_image
 from talent_image_pipeline.operations.store_maintenance import GarbageReport, Progress, collect_garbage
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome, Reading
-from talent_image_pipeline.sync.reading.outcome_rules import OwnedPicture, ledger_after
+from talent_image_pipeline.sync.reading.outcome_rules import StoredReference, ledger_after
 from talent_image_pipeline_tests.conftest import PostgresServer
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync.stored_pictures import put_picture, read_picture
@@ -254,7 +254,7 @@ def test_nothing_is_removed_while_a_run_reads(
 
     report = collect(engine, store)
 
-    assert (report.removed, report.left) == ([], 1)
+    assert (report.removed, report.not_reached) == ([], 1)
     assert is_whole(engine, store, garbage)
 
 
@@ -291,10 +291,10 @@ def sync_once(engine: sa.Engine, store: PictureStore, seed: int, *, run_id: str)
     picture = put_picture(store, seed)
     row = ledger_after(
         account,
-        Reading(outcome=Outcome.PICTURE, explanation="It has one."),
-        picture=OwnedPicture(content_hash=picture.content_hash, content_id=str(seed)),
+        Reading(outcome=Outcome.PICTURE, message="It has one."),
+        picture=StoredReference(content_hash=picture.content_hash, content_id=str(seed)),
         now=utc_now(),
-        chance=random.Random(1),
+        rng=random.Random(1),
     )
     with engine.begin() as connection:
         written = ledger_queries.write_readings(connection, [row], new_pictures=[picture], run_id=run_id, now=utc_now())
@@ -376,7 +376,7 @@ def test_a_session_that_writes_to_the_ledger_for_long_only_postpones_the_removal
 
     with engine.begin() as connection:
         connection.execute(sa.update(platform_images).values(failure=None))
-        assert collect(engine, store).left == 1
+        assert collect(engine, store).not_reached == 1
 
     assert collect(engine, store).removed == [garbage.content_hash]
     engine.dispose()

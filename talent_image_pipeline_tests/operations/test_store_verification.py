@@ -221,7 +221,7 @@ def sync(engine: sa.Engine, store: PictureStore, origin: str) -> PlatformReport:
             accounts = account_queries.load_accounts(connection, ["ada-instagram"])
         limits = ReadingLimits(api_concurrency=1, picture_concurrency=1)
         async with open_reading_session(settings=settings, engine=engine, store=store, limits=limits) as session:
-            return await session.read(INSTAGRAM, accounts, run_id="run-1", is_forced=False, minimum_hours=24)
+            return await session.read(INSTAGRAM, accounts, run_id="run-1", force=False, minimum_hours=24)
 
     return anyio.run(run)
 
@@ -285,8 +285,8 @@ def test_a_run_that_is_reading_while_damage_is_noted_does_not_make_it_forgotten(
     verification.join(1.0)
 
     # What the run knows of the account is from before the damage was found.
-    unchanged = Reading(outcome=Outcome.UNCHANGED, explanation="The picture is the one that we own.")
-    row = ledger_after(account, unchanged, picture=None, now=now, chance=random.Random(1))
+    unchanged = Reading(outcome=Outcome.UNCHANGED, message="The picture is the one that we own.")
+    row = ledger_after(account, unchanged, picture=None, now=now, rng=random.Random(1))
     with engine.begin() as connection:
         assert ledger_queries.write_readings(connection, [row], new_pictures=[], run_id="run-2", now=now)
     verification.join()

@@ -60,7 +60,7 @@ SILHOUETTES = {
 def test_a_default_silhouette_counts_as_generated(image: Image.Image, image_format: str) -> None:
     picture = render_picture(encoded(image, image_format))
     assert picture.is_generated
-    assert "silhouette" in str(picture.generated_because)
+    assert "silhouette" in str(picture.generated_message)
 
 
 @pytest.mark.parametrize("letter", "ABDEFGHIKLMNOPRSTUVWXYZ")
@@ -68,7 +68,7 @@ def test_a_default_silhouette_counts_as_generated(image: Image.Image, image_form
 def test_a_letter_avatar_counts_as_generated(letter: str, background: Colour) -> None:
     picture = render_picture(encoded(letter_avatar(letter, background=background), "JPEG", quality=85))
     assert picture.is_generated
-    assert "letter" in str(picture.generated_because)
+    assert "letter" in str(picture.generated_message)
 
 
 def cartoon(pen: ImageDraw.ImageDraw) -> None:
@@ -118,7 +118,7 @@ REAL_PICTURES = {
 @pytest.mark.parametrize("image", REAL_PICTURES.values(), ids=REAL_PICTURES.keys())
 def test_what_people_show_of_themselves_is_a_picture(image: Image.Image) -> None:
     picture = render_picture(encoded(image, "JPEG", quality=85))
-    assert picture.generated_because is None
+    assert picture.generated_message is None
     assert not picture.is_generated
 
 
@@ -127,4 +127,4 @@ def test_no_part_of_a_photograph_is_taken_for_generated() -> None:
         for left in range(0, 512 - side, 70):
             for top in range(0, 512 - side, 70):
                 part = astronaut().crop((left, top, left + side, top + side))
-                assert render_picture(encoded(part, "PNG")).generated_because is None
+                assert render_picture(encoded(part, "PNG")).generated_message is None

@@ -121,7 +121,7 @@ async def test_a_spoilt_rendition_is_found_named_and_repaired(
     damage = await verify_pictures(store, [content_hash_of(sound), content_hash_of(spoilt)])
 
     assert [(found.content_hash, found.size, found.kind) for found in damage] == [(content_hash_of(spoilt), size, kind)]
-    assert damage[0].explanation.startswith(f"the {size} px rendition ")
+    assert damage[0].message.startswith(f"the {size} px rendition ")
     await store.put(content_hash_of(spoilt), spoilt, repair=True)
     assert await verify_pictures(store, [content_hash_of(spoilt)]) == []
 

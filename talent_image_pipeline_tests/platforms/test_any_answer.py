@@ -29,7 +29,7 @@ ACCOUNTS = (
     Account(account_id="channel", handle="UC_x5XG1OV2P6uZZ5FSM9Ttw"),
 )
 
-# Words that the contracts know, so that bodies come close to real ones more often than by chance.
+# Words that the contracts know, so that bodies come close to real ones more often than by rng.
 KEYS = st.sampled_from(
     [
         "error", "code", "error_subcode", "is_transient", "message", "data", "user", "open_id", "avatar_url", "items",
@@ -117,9 +117,9 @@ async def play_with(client: PlatformClient) -> None:
         assert len(result.readings) == len(call.accounts)
         for reading in result.readings:
             assert reading.outcome in Outcome
-            assert reading.explanation
+            assert reading.message
             assert (reading.picture is not None) == (reading.outcome in {Outcome.PICTURE, Outcome.UNCHANGED})
-            stored = [reading.explanation, reading.upstream_id, reading.picture.content_id if reading.picture else None]
+            stored = [reading.message, reading.upstream_id, reading.picture.content_id if reading.picture else None]
             assert all("\0" not in text and text.encode() for text in stored if text is not None)
         assert "SECRET" not in repr(result)
     ended = await client.refresh_token(ACCOUNTS[0])

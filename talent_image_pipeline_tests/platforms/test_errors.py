@@ -225,7 +225,7 @@ def assert_reads_as(row: Row, reading: Any) -> None:
     assert reading.is_retryable is row.is_retryable
     assert reading.retry_at == row.retry_at
     assert reading.is_token_refused is row.is_token_refused
-    assert row.says in reading.explanation
+    assert row.says in reading.message
     assert reading.picture is None
 
 
@@ -273,8 +273,8 @@ def test_a_refusal_of_the_agencys_own_token_is_the_operators_to_solve(row: Row, 
     reply = row.reply() if is_whole_batch else reply_json([item])
     reading = converse(INSTAGRAM, [BY_HANDLE], lambda _: reply).reading
     assert reading.outcome is Outcome.MISCONFIGURED
-    assert "INSTAGRAM_BUSINESS_TOKEN" in reading.explanation
-    assert "talent must" not in reading.explanation
+    assert "INSTAGRAM_BUSINESS_TOKEN" in reading.message
+    assert "talent must" not in reading.message
 
 
 @of(TIKTOK_ERRORS)

@@ -185,7 +185,7 @@ def handles_exist(request: Received) -> Reply:
 def test_a_handle_that_youtube_does_not_know_is_to_be_corrected_and_nothing_is_gone() -> None:
     reading = converse(YOUTUBE, [account("@adda")], lambda _: listing()).reading
     assert reading.outcome is Outcome.NEEDS_RECONNECT
-    assert "'adda'" in reading.explanation
+    assert "'adda'" in reading.message
 
 
 def without_key(script: Callable[[Received], Reply]) -> Any:
@@ -195,7 +195,7 @@ def without_key(script: Callable[[Received], Reply]) -> Any:
 def test_without_a_key_nothing_is_asked_and_the_operator_is_told_so() -> None:
     conversation = without_key(every_channel_exists)
     assert {reading.outcome for reading in conversation.readings.values()} == {Outcome.MISCONFIGURED}
-    assert "YOUTUBE_API_KEY" in conversation.readings["a"].explanation
+    assert "YOUTUBE_API_KEY" in conversation.readings["a"].message
     assert conversation.costs == [("youtube", 0)]
     assert conversation.received == []
 

@@ -103,7 +103,7 @@ class Agency:
     """Talents and accounts, and the days that pass over them."""
 
     simulation: Simulation
-    chance: random.Random
+    rng: random.Random
     day: int = 0
     accounts: dict[str, Account] = field(default_factory=dict)
     manual: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -125,12 +125,12 @@ class Agency:
             self._connect(talent_id, network)
 
     def _connect(self, talent_id: str, network: str) -> None:
-        has_token = network == "tiktok" or (network == "instagram" and self.chance.random() < 0.35)
+        has_token = network == "tiktok" or (network == "instagram" and self.rng.random() < 0.35)
         api = Platform.FACEBOOK if network == "instagram" and not has_token else Platform(network)
         upstream = self._new_handle(network)
         account_id = self.simulation.connect(talent_id, network, upstream, with_token=has_token)
         app_handle = upstream
-        if network == "youtube" and self.chance.random() < 0.6:
+        if network == "youtube" and self.rng.random() < 0.6:
             app_handle = account_id_of(Network.YOUTUBE, upstream)
             self.simulation.change_account(account_id, handle=app_handle)
         self.accounts[account_id] = Account(
@@ -168,7 +168,7 @@ class Agency:
     def _pick(self, number: int, condition: Callable[[Account], bool] = lambda _: True) -> list[Account]:
         """Return some accounts that are well and meet a condition."""
         able = [one for one in self.accounts.values() if self._is_well(one) and condition(one)]
-        return self.chance.sample(able, min(number, len(able)))
+        return self.rng.sample(able, min(number, len(able)))
 
     def _is_well(self, account: Account) -> bool:
         is_faulty = account.faulty_until > self.day or account.is_dead or account.is_gone or account.is_absent
@@ -189,34 +189,34 @@ class Agency:
         for account in self.accounts.values():
             if account.faulty_until == self.day and not account.is_dead:
                 self._set(account, Situation.OK)
-            if account.is_absent and self.chance.random() < 0.3:
+            if account.is_absent and self.rng.random() < 0.3:
                 account.is_absent = False
                 self._set(account, Situation.OK)
-            if account.is_dead and self.chance.random() < 0.4:
+            if account.is_dead and self.rng.random() < 0.4:
                 self._reconnect(account, account.upstream)
 
     def _begin_faults(self) -> None:
         for platform, situations in _EVERYWHERE.items():
-            if self.chance.random() < 0.12:
-                self.everywhere[platform] = self.chance.choice(situations)
+            if self.rng.random() < 0.12:
+                self.everywhere[platform] = self.rng.choice(situations)
                 self.simulation.world.set_platform_situation(platform, self.everywhere[platform])
                 self.events.append(f"{platform}: {self.everywhere[platform]}")
         for account in self._pick(12):
-            account.faulty_until = self.day + self.chance.randint(1, 3)
-            self._set(account, self.chance.choice(_PASSING[account.api]))
+            account.faulty_until = self.day + self.rng.randint(1, 3)
+            self._set(account, self.rng.choice(_PASSING[account.api]))
         for account in self._pick(2, lambda one: one.api in _DEADLY):
             account.is_dead = True
-            self._set(account, self.chance.choice(_DEADLY[account.api]))
+            self._set(account, self.rng.choice(_DEADLY[account.api]))
 
     def _change_upstream(self) -> None:
         is_there = [one for one in self.accounts.values() if not one.is_absent and not one.is_gone]
-        for account in self.chance.sample(is_there, min(8, len(is_there))):
+        for account in self.rng.sample(is_there, min(8, len(is_there))):
             self.simulation.world.upload_new_picture(account.network, account.upstream)
             self._note("new picture", account)
         for account in self._pick(3):
             account.is_absent = True
-            self._set(account, self.chance.choice(_ABSENT))
-        if self.chance.random() < 0.2:
+            self._set(account, self.rng.choice(_ABSENT))
+        if self.rng.random() < 0.2:
             for account in self._pick(1, lambda one: one.network == "youtube" and one.owned is not None):
                 account.is_gone = True
                 self._set(account, Situation.DELETED)
@@ -228,7 +228,7 @@ class Agency:
             self.simulation.change_account(account.account_id, connected=False)
             self._note("disconnected", account)
         for account in list(self.accounts.values()):
-            if not account.is_connected and self.chance.random() < 0.25:
+            if not account.is_connected and self.rng.random() < 0.25:
                 self._reconnect(account, account.upstream)
         for account in self._pick(2):
             self._reconnect(account, self._new_handle(account.network))
@@ -236,10 +236,10 @@ class Agency:
             self.simulation.delete_account(account.account_id)
             del self.accounts[account.account_id]
             self._note("deleted", account)
-        if self.chance.random() < 0.2:
-            self._dismiss(self.chance.choice(list(self.accounts.values())).talent_id)
-        if self.chance.random() < 0.4:
-            self.hire(*self.chance.sample(PRIORITY, 2))
+        if self.rng.random() < 0.2:
+            self._dismiss(self.rng.choice(list(self.accounts.values())).talent_id)
+        if self.rng.random() < 0.4:
+            self.hire(*self.rng.sample(PRIORITY, 2))
         self._change_manual_pictures()
 
     def _reconnect(self, account: Account, upstream: str) -> None:
@@ -267,12 +267,12 @@ class Agency:
     def _change_manual_pictures(self) -> None:
         """Let a talent manager choose a picture by hand, or, days later, give it up."""
         for talent_id in list(self.manual):
-            if self.chance.random() < 0.2:
+            if self.rng.random() < 0.2:
                 del self.manual[talent_id]
                 self._write_talent(talent_id, profileImageSource="initials", profileImageUrl=None)
         talents = sorted({one.talent_id for one in self.accounts.values()} - self.manual.keys())
-        if self.chance.random() < 0.5:
-            talent_id = self.chance.choice(talents)
+        if self.rng.random() < 0.5:
+            talent_id = self.rng.choice(talents)
             url = f"https://agency.example/{talent_id}.png"
             self._write_talent(talent_id, profileImageSource="manual", profileImageUrl=url)
             self.manual[talent_id] = self._columns()[talent_id]
@@ -285,14 +285,14 @@ class Agency:
     def kill_a_run(self) -> None:
         """Let a run die: right after it claimed, in the middle of its reads, or before it published anything."""
         accounts = [one.account_id for one in self.accounts.values() if one.is_connected]
-        some = self.chance.sample(accounts, 10)
-        match self.chance.choice(["claims", "interrupted", "unpublished", "none"]):
+        some = self.rng.sample(accounts, 10)
+        match self.rng.choice(["claims", "interrupted", "unpublished", "none"]):
             case "claims":
                 self.simulation.leave_claims(some)
                 self.killed_today |= set(some)
             case "interrupted":
                 self.is_interrupted = True
-                self.simulation.sync_without_publishing(interrupted_after=self.chance.uniform(0.02, 0.5))
+                self.simulation.sync_without_publishing(interrupted_after=self.rng.uniform(0.02, 0.5))
             case "unpublished":
                 self.simulation.sync_without_publishing(*{self.accounts[one].talent_id for one in some})
 

@@ -185,7 +185,7 @@ class Simulation:
             )
             for one in found
         ]
-        plan = plan_change_requests(changes, on_their_way=(), failed_runs=(), sequence=0, now=now)
+        plan = plan_change_requests(changes, in_flight=(), failed_runs=(), sequence=0, now=now)
         return [self.sync(*request.talent_ids) for request in plan.requests]
 
     def leave_claims(self, account_ids: Sequence[str]) -> None:
@@ -219,7 +219,7 @@ class Simulation:
                     connection, run_id=run_id, platform=name, verified_only=False
                 )
             reports[name] = await self.session.read(
-                platform, accounts, run_id=run_id, is_forced=scope.force, minimum_hours=scope.minimum_hours
+                platform, accounts, run_id=run_id, force=scope.force, minimum_hours=scope.minimum_hours
             )
 
         with anyio.move_on_after(interrupted_after) as run:

@@ -98,12 +98,12 @@ def test_no_sequence_of_failures_changes_what_a_talent_shows(
     shown = simulation.shown(talent_id)
     owned = _owned(simulation, talent_id)
     assert all(owned.values())
-    for situations, passes, is_forced in days:
+    for situations, passes, force in days:
         simulation.clock.advance(passes)
         for network, situation in situations.items():
             simulation.world.upload_new_picture(network, handles[network])
             _let_happen(simulation, network, handles[network], situation)
-        _sync(simulation, talent_id, is_forced=is_forced)
+        _sync(simulation, talent_id, force=force)
         assert simulation.shown(talent_id) == shown, situations
         assert _owned(simulation, talent_id) == owned, situations
     _let_everything_be_well(simulation, handles)
@@ -147,8 +147,8 @@ def _let_everything_be_well(simulation: Simulation, handles: dict[Network, str])
         simulation.world.set_situation(network, handle, Situation.OK)
 
 
-def _sync(simulation: Simulation, talent_id: str, *, is_forced: bool = False) -> None:
-    simulation.sync(talent_id, minimum_hours=DAILY_MINIMUM_HOURS, force=is_forced)
+def _sync(simulation: Simulation, talent_id: str, *, force: bool = False) -> None:
+    simulation.sync(talent_id, minimum_hours=DAILY_MINIMUM_HOURS, force=force)
 
 
 def _owned(simulation: Simulation, talent_id: str) -> dict[str, str | None]:

@@ -31,7 +31,7 @@ _NETWORKS_OF_A_TALENT = (
 
 def _founded(simulation: Simulation, *, talents: int, seed: int) -> Agency:
     """Return an agency whose TikTok tokens live long, but for those of a few talents and all that come later."""
-    agency = Agency(simulation=simulation, chance=random.Random(seed))
+    agency = Agency(simulation=simulation, rng=random.Random(seed))
     simulation.world.rules.tiktok_access_seconds = LONG
     for number in range(talents - 4):
         agency.hire(*_NETWORKS_OF_A_TALENT[number % len(_NETWORKS_OF_A_TALENT)])
@@ -60,7 +60,7 @@ def _live_a_day(agency: Agency, *, number: int) -> None:
 
 def _run_daily(agency: Agency) -> None:
     """Do the daily batch; on some days twice at once, which must cost no more."""
-    times = 2 if agency.chance.random() < _SHARE_OF_DAYS_WITH_TWO_RUNS_AT_ONCE else 1
+    times = 2 if agency.rng.random() < _SHARE_OF_DAYS_WITH_TWO_RUNS_AT_ONCE else 1
     with ThreadPoolExecutor(times) as runs:
         for ended in [runs.submit(agency.simulation.sync_daily) for _ in range(times)]:
             ended.result()

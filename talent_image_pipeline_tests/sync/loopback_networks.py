@@ -116,12 +116,12 @@ class Reader:
         account_ids: Sequence[str],
         *,
         run_id: str = "run",
-        is_forced: bool = False,
+        force: bool = False,
         platform: Platform = INSTAGRAM,
     ) -> PlatformReport:
         """Read accounts as they are loaded now."""
         accounts = await asyncio.to_thread(sim.load, self.engine, *account_ids)
-        return await self.session.read(platform, accounts, run_id=run_id, is_forced=is_forced, minimum_hours=24.0)
+        return await self.session.read(platform, accounts, run_id=run_id, force=force, minimum_hours=24.0)
 
     async def until_asked_for(self, handle: str) -> None:
         """Wait until the network was asked for an account."""

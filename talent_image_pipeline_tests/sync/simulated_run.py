@@ -23,7 +23,7 @@ from talent_image_pipeline.sync.planning.candidates import choose_candidates, re
 from talent_image_pipeline.sync.planning.due import is_owed_a_read
 from talent_image_pipeline.sync.planning.scope import SyncScope
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states, publish
-from talent_image_pipeline.sync.reading.outcome_rules import OwnedPicture, ledger_after
+from talent_image_pipeline.sync.reading.outcome_rules import StoredReference, ledger_after
 from talent_image_pipeline.sync.reporting.reports import ResolutionReport
 
 CLAIM = timedelta(seconds=90)
@@ -51,7 +51,7 @@ def run(
     read = []
     for platform in PLATFORMS:
         for account in batch_of(engine, run_id, platform=platform.name, verified_only=verified_only):
-            if is_owed_a_read(account, now=now, minimum_age=wanted.minimum_age, is_forced=wanted.force):
+            if is_owed_a_read(account, now=now, minimum_age=wanted.minimum_age, force=wanted.force):
                 assert claim(engine, [account], run_id=run_id, now=now)
                 assert write(engine, [reading_of(account, outcome, now=now)], run_id=run_id, now=now)
                 read.append(account.account_id)
@@ -105,9 +105,11 @@ def reading_of(account: AccountRecord, outcome: Outcome, *, now: datetime, versi
     """Return the ledger row after a read that ended so; a picture is the account's own."""
     owned = None
     if outcome is Outcome.PICTURE:
-        owned = OwnedPicture(content_hash=picture_of(account.account_id, version=version).content_hash, content_id="1")
-    reading = Reading(outcome=outcome, explanation=f"it is {outcome}")
-    return ledger_after(account, reading, picture=owned, now=now, chance=random.Random(1))
+        owned = StoredReference(
+            content_hash=picture_of(account.account_id, version=version).content_hash, content_id="1"
+        )
+    reading = Reading(outcome=outcome, message=f"it is {outcome}")
+    return ledger_after(account, reading, picture=owned, now=now, rng=random.Random(1))
 
 
 def write(engine: sa.Engine, rows: Sequence[LedgerRecord], *, run_id: str, now: datetime) -> set[str]:

@@ -23,7 +23,7 @@ from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.sync.planning.due import Reason
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
-from talent_image_pipeline.sync.reading.outcome_rules import OwnedPicture, ledger_after
+from talent_image_pipeline.sync.reading.outcome_rules import StoredReference, ledger_after
 
 RULES = PublishingRules(public_url="http://pictures.example", verified_only=False)
 
@@ -79,12 +79,12 @@ def read_picture(
         outcome: Another outcome than the picture, or its absence, stands for.
     """
     ended = outcome or (Outcome.PICTURE if picture else Outcome.NO_PICTURE)
-    reading = Reading(outcome=ended, explanation=f"it is {ended}")
+    reading = Reading(outcome=ended, message=f"it is {ended}")
     owned = _owned(picture) if picture else None
     with engine.begin() as connection:
         (account,) = account_queries.load_accounts(connection, [account_id])
         assert ledger_queries.claim_accounts(connection, [account], run_id=run_id, until=now, now=now)
-        row = ledger_after(account, reading, picture=owned, now=now, chance=random.Random(1))
+        row = ledger_after(account, reading, picture=owned, now=now, rng=random.Random(1))
         ledger_queries.write_readings(
             connection, [row], new_pictures=[picture] if picture else [], run_id=run_id, now=now
         )
@@ -92,5 +92,7 @@ def read_picture(
     publish(engine, [candidate], rules=RULES, run_id=run_id, now=now)
 
 
-def _owned(picture: PictureRecord) -> OwnedPicture:
-    return OwnedPicture(content_hash=picture.content_hash, content_id=f"id of {picture.content_hash[:6]}", etag='"1"')
+def _owned(picture: PictureRecord) -> StoredReference:
+    return StoredReference(
+        content_hash=picture.content_hash, content_id=f"id of {picture.content_hash[:6]}", etag='"1"'
+    )

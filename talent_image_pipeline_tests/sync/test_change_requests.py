@@ -24,7 +24,7 @@ def change(talent: int, *, state: str = "new", is_retry: bool = False, account: 
 
 
 def plan(*changes: AccountChange, **facts: object) -> ChangePlan:
-    usual: dict[str, object] = {"on_their_way": frozenset(), "failed_runs": [], "sequence": 0, "now": NOW}
+    usual: dict[str, object] = {"in_flight": frozenset(), "failed_runs": [], "sequence": 0, "now": NOW}
     return plan_change_requests(changes, **usual | facts)  # type: ignore[arg-type]
 
 
@@ -32,14 +32,12 @@ def asked(plan: ChangePlan) -> list[str]:
     return [talent_id for request in plan.requests for talent_id in request.talent_ids]
 
 
-@given(talents=st.lists(talent_numbers, max_size=60), on_their_way=st.sets(talent_numbers))
-def test_every_change_is_asked_for_on_its_way_or_left_and_never_twice(
-    talents: list[int], on_their_way: set[int]
-) -> None:
-    made = plan(*(change(talent) for talent in talents), on_their_way={f"talent-{talent}" for talent in on_their_way})
+@given(talents=st.lists(talent_numbers, max_size=60), in_flight=st.sets(talent_numbers))
+def test_every_change_is_asked_for_on_its_way_or_left_and_never_twice(talents: list[int], in_flight: set[int]) -> None:
+    made = plan(*(change(talent) for talent in talents), in_flight={f"talent-{talent}" for talent in in_flight})
     named = asked(made)
     assert len(named) == len(set(named))
-    assert set(named) == {f"talent-{talent}" for talent in set(talents) - on_their_way}
+    assert set(named) == {f"talent-{talent}" for talent in set(talents) - in_flight}
 
 
 def test_a_talent_with_several_changed_accounts_is_asked_for_once() -> None:
@@ -51,13 +49,13 @@ def test_many_changes_become_few_runs_and_the_rest_waits_for_the_next_tick() -> 
     made = plan(*(change(talent) for talent in range(talents)))
     assert len(made.requests) == MAXIMUM_REQUESTS_PER_TICK
     assert made.left_for_next_tick == 1
-    assert "1 talent(s) are left for the next tick" in made.words
+    assert "1 talent(s) are left for the next tick" in made.message
 
 
 def test_a_talent_whose_run_is_on_its_way_is_not_asked_for_again() -> None:
-    made = plan(change(1), on_their_way={"talent-1"})
+    made = plan(change(1), in_flight={"talent-1"})
     assert made.requests == ()
-    assert "on their way" in made.words
+    assert "on their way" in made.message
 
 
 def test_a_failed_run_is_asked_for_again_after_a_backoff_and_apart_from_the_others() -> None:
@@ -98,5 +96,5 @@ def test_a_tick_that_is_evaluated_again_asks_under_the_same_key() -> None:
 
 
 def test_retries_after_failed_reads_do_not_pile_up_behind_each_other() -> None:
-    assert asked(plan(change(1, is_retry=True), on_their_way={"talent-9"})) == []
+    assert asked(plan(change(1, is_retry=True), in_flight={"talent-9"})) == []
     assert asked(plan(change(1, is_retry=True))) == ["talent-1"]

@@ -16,13 +16,13 @@ from talent_image_pipeline.sync.reporting.check_rules import (
 from talent_image_pipeline.sync.reporting.reports import AccountFailure, PlatformReport, WaitingAccount
 
 
-def report(*, failures: tuple[AccountFailure, ...] = (), left: int = 0, **outcomes: int) -> PlatformReport:
+def report(*, failures: tuple[AccountFailure, ...] = (), not_reached: int = 0, **outcomes: int) -> PlatformReport:
     counted = Counter({Outcome(outcome): reads for outcome, reads in outcomes.items()})
-    return PlatformReport(platform="instagram", outcomes=counted, failures=list(failures), left=left)
+    return PlatformReport(platform="instagram", outcomes=counted, failures=list(failures), not_reached=not_reached)
 
 
-def failure(outcome: Outcome, explanation: str) -> AccountFailure:
-    return AccountFailure(talent_id="ada", handle="ada", outcome=outcome, explanation=explanation)
+def failure(outcome: Outcome, message: str) -> AccountFailure:
+    return AccountFailure(talent_id="ada", handle="ada", outcome=outcome, message=message)
 
 
 @pytest.mark.parametrize("outcomes", [{}, {"picture": 5, "unchanged": 5}, {"no_picture": 1, "gone": 1}])
@@ -57,7 +57,7 @@ def test_more_than_a_twentieth_of_failed_reads_on_a_platform_that_is_up_is_an_er
     timeouts = failure(Outcome.UNAVAILABLE, "the store cannot be reached")
     blown = judge_error_budget(report(picture=94, unavailable=6, failures=(timeouts,)))
     assert (blown.passed, blown.is_error) == (False, True)
-    assert "the store cannot be reached" in blown.words
+    assert "the store cannot be reached" in blown.message
     assert judge_error_budget(report(picture=95, unavailable=5)).passed
 
 
@@ -65,7 +65,7 @@ def test_one_read_refused_for_our_settings_is_an_error_that_names_the_setting() 
     wrong_key = failure(Outcome.MISCONFIGURED, "YOUTUBE_API_KEY was refused")
     finding = judge_error_budget(report(picture=1000, misconfigured=1, failures=(wrong_key,)))
     assert (finding.passed, finding.is_error) == (False, True)
-    assert "YOUTUBE_API_KEY was refused" in finding.words
+    assert "YOUTUBE_API_KEY was refused" in finding.message
 
 
 def test_an_error_of_our_own_is_an_error() -> None:
@@ -77,15 +77,15 @@ def test_an_error_of_our_own_is_an_error() -> None:
 
 def test_accounts_that_the_platform_does_not_show_are_no_failure_of_the_platform_nor_of_ours() -> None:
     hidden = report(picture=5, unavailable=5)
-    hidden.not_visible = 5
+    hidden.account_hidden = 5
     assert judge_answering(hidden).passed
     assert judge_error_budget(hidden).passed
 
 
 def test_accounts_that_were_not_reached_are_a_warning() -> None:
-    finding = judge_answering(report(picture=10, left=3))
+    finding = judge_answering(report(picture=10, not_reached=3))
     assert not finding.passed
-    assert "3 accounts were not reached" in finding.words
+    assert "3 accounts were not reached" in finding.message
 
 
 def test_accounts_that_wait_for_their_talents_are_a_warning_that_says_what_to_do() -> None:
@@ -93,24 +93,24 @@ def test_accounts_that_wait_for_their_talents_are_a_warning_that_says_what_to_do
     waiting = [WaitingAccount(talent_id=f"t{n}", handle=f"h{n}", what_to_do="reconnect Instagram") for n in range(7)]
     finding = judge_connections(waiting)
     assert (finding.passed, finding.is_error) == (False, False)
-    assert "h0 of t0: reconnect Instagram" in finding.words
-    assert "and 2 more" in finding.words
+    assert "h0 of t0: reconnect Instagram" in finding.message
+    assert "and 2 more" in finding.message
 
 
 def test_columns_that_somebody_else_wrote_are_an_error_that_names_the_talents() -> None:
     assert judge_columns([], talents=3).passed
     finding = judge_columns(["ada"], talents=3)
     assert (finding.passed, finding.is_error) == (False, True)
-    assert "ada" in finding.words
+    assert "ada" in finding.message
 
 
 def test_trusted_origins_are_a_warning_that_names_them() -> None:
     assert judge_trusted_origins([]).passed
     finding = judge_trusted_origins(["http://127.0.0.1:9999"])
     assert (finding.passed, finding.is_error) == (False, False)
-    assert "http://127.0.0.1:9999" in finding.words
+    assert "http://127.0.0.1:9999" in finding.message
 
 
 def test_words_do_not_grow_with_the_number_of_failures() -> None:
     failures = tuple(failure(Outcome.UNAVAILABLE, f"reason {number}") for number in range(50))
-    assert len(judge_answering(report(unavailable=50, failures=failures)).words) < 500
+    assert len(judge_answering(report(unavailable=50, failures=failures)).message) < 500

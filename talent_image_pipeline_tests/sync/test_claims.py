@@ -139,7 +139,7 @@ def test_giving_back_leaves_other_runs_and_other_platforms_alone(engine: sa.Engi
     assert set(live) == {"ada-instagram", "grace-instagram"}
 
 
-def test_a_run_that_skips_an_account_read_elsewhere_leaves_its_talent_due(engine: sa.Engine) -> None:
+def test_a_run_that_skips_an_account_claimed_by_other_run_leaves_its_talent_due(engine: sa.Engine) -> None:
     sim.run(engine, now=NOON)
     tomorrow = NOON + timedelta(days=1)
     before = sim.columns_of(engine, "ada")

@@ -15,7 +15,7 @@ DAY = timedelta(hours=24)
 
 
 def due(last_sync_at: datetime | None, **changes: object) -> Reason | None:
-    facts = {"is_readable": True, "is_changed": False, "is_forced": False, "now": NOW, "minimum_age": DAY} | changes
+    facts = {"is_readable": True, "is_changed": False, "force": False, "now": NOW, "minimum_age": DAY} | changes
     return reason_for(last_sync_at=last_sync_at, **facts)  # type: ignore[arg-type]
 
 
@@ -49,42 +49,42 @@ def test_a_talent_whose_every_account_waits_out_a_backoff_is_not_due() -> None:
 
 
 def test_whoever_is_asked_for_is_read() -> None:
-    assert due(NOW, is_readable=False, is_forced=True) is Reason.ASKED_FOR
+    assert due(NOW, is_readable=False, force=True) is Reason.ASKED_FOR
 
 
-@given(account=accounts(), is_forced=st.booleans())
-def test_a_disconnected_account_is_never_read(account: AccountRecord, is_forced: bool) -> None:
+@given(account=accounts(), force=st.booleans())
+def test_a_disconnected_account_is_never_read(account: AccountRecord, force: bool) -> None:
     if not account.connected:
-        assert not is_owed_a_read(account, now=NOW, minimum_age=DAY, is_forced=is_forced)
+        assert not is_owed_a_read(account, now=NOW, minimum_age=DAY, force=force)
 
 
 @given(account=accounts())
 def test_a_connected_account_in_a_state_not_seen_yet_is_always_read(account: AccountRecord) -> None:
     is_new_state = account.ledger is None or account.ledger.fingerprint != account.fingerprint
     if account.connected and is_new_state:
-        assert is_owed_a_read(account, now=NOW, minimum_age=DAY, is_forced=False)
+        assert is_owed_a_read(account, now=NOW, minimum_age=DAY, force=False)
 
 
-@pytest.mark.parametrize("is_forced", [False, True])
-def test_a_dead_token_is_not_tried_again_until_the_account_changes(is_forced: bool) -> None:
+@pytest.mark.parametrize("force", [False, True])
+def test_a_dead_token_is_not_tried_again_until_the_account_changes(force: bool) -> None:
     ledger = make_ledger(outcome="needs_reconnect", next_read_at=None)
     dead = make_account(ledger=ledger)
-    assert not is_owed_a_read(dead, now=NOW, minimum_age=DAY, is_forced=is_forced)
+    assert not is_owed_a_read(dead, now=NOW, minimum_age=DAY, force=force)
     reconnected = make_account(ledger=ledger, fingerprint="state-2")
-    assert is_owed_a_read(reconnected, now=NOW, minimum_age=DAY, is_forced=is_forced)
+    assert is_owed_a_read(reconnected, now=NOW, minimum_age=DAY, force=force)
 
 
 def test_an_account_that_only_lacks_a_token_of_ours_is_looked_at_again_the_next_day() -> None:
     tomorrow = NOW + timedelta(hours=20)
     handle_only = make_account(ledger=make_ledger(outcome="needs_reconnect", next_read_at=tomorrow), access_token=None)
-    assert not is_owed_a_read(handle_only, now=NOW, minimum_age=DAY, is_forced=False)
-    assert is_owed_a_read(handle_only, now=tomorrow, minimum_age=DAY, is_forced=False)
+    assert not is_owed_a_read(handle_only, now=NOW, minimum_age=DAY, force=False)
+    assert is_owed_a_read(handle_only, now=tomorrow, minimum_age=DAY, force=False)
 
 
 def test_an_account_in_backoff_is_left_alone_until_it_has_passed() -> None:
     waiting = make_account(ledger=make_ledger(outcome="unavailable", next_read_at=NOW + timedelta(minutes=5)))
-    assert not is_owed_a_read(waiting, now=NOW, minimum_age=DAY, is_forced=False)
-    assert is_owed_a_read(waiting, now=NOW + timedelta(minutes=5), minimum_age=DAY, is_forced=False)
+    assert not is_owed_a_read(waiting, now=NOW, minimum_age=DAY, force=False)
+    assert is_owed_a_read(waiting, now=NOW + timedelta(minutes=5), minimum_age=DAY, force=False)
 
 
 def test_what_was_read_and_never_reached_the_talent_counts_as_a_change() -> None:

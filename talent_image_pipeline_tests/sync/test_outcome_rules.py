@@ -11,29 +11,27 @@ from pydantic import SecretStr
 
 from talent_image_pipeline.database.records import AccountRecord
 from talent_image_pipeline.platforms.contract import Outcome, PictureReference, Reading
+from talent_image_pipeline.sync.accounts import is_same_account
 from talent_image_pipeline.sync.reading.outcome_rules import (
     CONSEQUENCES,
-    OwnedPicture,
-    PictureFate,
+    PictureAction,
+    StoredReference,
     is_known_to_be_no_picture,
-    is_same_account,
     ledger_after,
 )
 from talent_image_pipeline_tests.sync.states import NOW, accounts, make_account, make_ledger
 
-KEEPING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].picture is PictureFate.KEPT]
-DROPPING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].picture is PictureFate.DROPPED]
+KEEPING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].picture is PictureAction.KEPT]
+DROPPING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].picture is PictureAction.DROPPED]
 FAILING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].is_failure]
 
 
 def after(account: AccountRecord, *outcomes: Outcome, **changes: object) -> AccountRecord:
     """Return the account after readings with these outcomes, one after the other."""
     for number, outcome in enumerate(outcomes):
-        reading = Reading(outcome=outcome, explanation="words", **changes)  # type: ignore[arg-type]
+        reading = Reading(outcome=outcome, message="words", **changes)  # type: ignore[arg-type]
         now = NOW + timedelta(minutes=number)
-        account = replace(
-            account, ledger=ledger_after(account, reading, picture=None, now=now, chance=random.Random(1))
-        )
+        account = replace(account, ledger=ledger_after(account, reading, picture=None, now=now, rng=random.Random(1)))
     return account
 
 
@@ -127,10 +125,10 @@ def test_another_account_behind_the_same_handle_does_not_keep_the_picture() -> N
 
 def test_a_picture_that_turned_out_to_be_none_is_known_again_by_its_content_id() -> None:
     reference = PictureReference(url=SecretStr("https://yt3.ggpht.com/a=s88"), content_id="letter-avatar")
-    reading = Reading(outcome=Outcome.NO_PICTURE, explanation="a single letter", picture=reference)
+    reading = Reading(outcome=Outcome.NO_PICTURE, message="a single letter", picture=reference)
     account = make_account(ledger=make_ledger())
-    ledger = ledger_after(account, reading, picture=None, now=NOW, chance=random.Random(1))
-    named_again = Reading(outcome=Outcome.PICTURE, explanation="", picture=reference)
+    ledger = ledger_after(account, reading, picture=None, now=NOW, rng=random.Random(1))
+    named_again = Reading(outcome=Outcome.PICTURE, message="", picture=reference)
     assert ledger.picture_hash is None
     assert is_known_to_be_no_picture(replace(account, ledger=ledger), named_again)
     assert not is_known_to_be_no_picture(account, named_again)
@@ -138,16 +136,16 @@ def test_a_picture_that_turned_out_to_be_none_is_known_again_by_its_content_id()
 
 def test_a_new_picture_replaces_the_old_one_and_dates_the_change() -> None:
     account = make_account(ledger=make_ledger(changed_at=NOW - timedelta(days=9)))
-    picture = OwnedPicture(content_hash="b" * 64, content_id="content-2")
-    reading = Reading(outcome=Outcome.PICTURE, explanation="")
-    ledger = ledger_after(account, reading, picture=picture, now=NOW, chance=random.Random(1))
+    picture = StoredReference(content_hash="b" * 64, content_id="content-2")
+    reading = Reading(outcome=Outcome.PICTURE, message="")
+    ledger = ledger_after(account, reading, picture=picture, now=NOW, rng=random.Random(1))
     assert (ledger.picture_hash, ledger.content_id, ledger.changed_at) == ("b" * 64, "content-2", NOW)
 
 
 def test_the_same_picture_under_a_new_content_id_is_no_change() -> None:
     changed_at = NOW - timedelta(days=9)
     account = make_account(ledger=make_ledger(changed_at=changed_at))
-    picture = OwnedPicture(content_hash="a" * 64, content_id="content-2")
-    reading = Reading(outcome=Outcome.UNCHANGED, explanation="")
-    ledger = ledger_after(account, reading, picture=picture, now=NOW, chance=random.Random(1))
+    picture = StoredReference(content_hash="a" * 64, content_id="content-2")
+    reading = Reading(outcome=Outcome.UNCHANGED, message="")
+    ledger = ledger_after(account, reading, picture=picture, now=NOW, rng=random.Random(1))
     assert (ledger.picture_hash, ledger.content_id, ledger.changed_at) == ("a" * 64, "content-2", changed_at)

@@ -33,7 +33,7 @@ def rendered(*, side: int = 320, looks: str = LOOKS, content_hash: str = "new") 
         focus_y=0.5,
         perceptual_hash=looks,
         is_generated=False,
-        generated_because=None,
+        generated_message=None,
     )
 
 
@@ -79,14 +79,14 @@ def test_a_picture_that_the_network_encoded_anew_under_a_new_name_keeps_its_hash
             before = sim.ledger_of(engine, "ada")
             networks.bodies = {"renamed": encoded(portrait, "JPEG", quality=80)}
             networks.answers = {"ada": lambda: networks.user_with_picture("ada", picture="renamed")}
-            report = await reader.read(["ada"], is_forced=True)
+            report = await reader.read(["ada"], force=True)
             after = sim.ledger_of(engine, "ada")
             assert (report.outcomes, report.pictures_changed) == ({Outcome.UNCHANGED: 1}, 0)
             assert before is not None
             assert after is not None
             assert after["picture_hash"] == before["picture_hash"]
             assert after["content_id"] != before["content_id"]
-            again = await reader.read(["ada"], is_forced=True, run_id="again")
+            again = await reader.read(["ada"], force=True, run_id="again")
             assert (again.outcomes, again.downloads) == ({Outcome.UNCHANGED: 1}, 0)
 
     asyncio.run(act())
@@ -100,7 +100,7 @@ def test_a_store_that_is_gone_makes_the_read_unavailable_and_keeps_the_row(engin
             report = await reader.read(["ada"])
             assert report.outcomes == {Outcome.UNAVAILABLE: 1}
             assert report.internal_errors == 0
-            assert "could not be stored" in report.failures[0].explanation
+            assert "could not be stored" in report.failures[0].message
 
     asyncio.run(act())
     row = sim.ledger_of(engine, "ada")

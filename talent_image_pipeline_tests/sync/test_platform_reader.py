@@ -88,7 +88,7 @@ def test_what_is_read_is_owned_written_and_not_downloaded_again(migrated_engine:
         first = await reader.read(handles)
         assert first.outcomes == {Outcome.PICTURE: 3}
         assert (first.api_calls, first.downloads) == (3, 3)
-        again = await reader.read(handles, run_id="again", is_forced=True)
+        again = await reader.read(handles, run_id="again", force=True)
         assert again.outcomes == {Outcome.UNCHANGED: 3}
         assert (again.api_calls, again.downloads) == (3, 0)
         for account in sim.load(migrated_engine, *handles):
@@ -106,7 +106,7 @@ def test_of_two_runs_at_once_each_account_is_read_by_one(migrated_engine: sa.Eng
     async def act(reader: Reader) -> None:
         one, two = await asyncio.gather(reader.read(handles[:8], run_id="one"), reader.read(handles[4:], run_id="two"))
         assert one.outcomes[Outcome.NO_PICTURE] + two.outcomes[Outcome.NO_PICTURE] == 12
-        assert one.read_elsewhere + two.read_elsewhere == 4
+        assert one.claimed_by_other_run + two.claimed_by_other_run == 4
         assert one.superseded == two.superseded == 0
 
     networks = go(act)
@@ -123,13 +123,13 @@ def test_a_refresh_waits_for_the_run_that_reads_the_account_and_uses_its_result(
         reader.networks.held[handle] = asyncio.Event()
         running = asyncio.create_task(reader.read([handle], run_id="running"))
         await reader.until_asked_for(handle)
-        refreshing = asyncio.create_task(reader.read([handle], run_id="refreshing", is_forced=True))
+        refreshing = asyncio.create_task(reader.read([handle], run_id="refreshing", force=True))
         await asyncio.sleep(0.5)
         assert not refreshing.done()
         reader.networks.held[handle].set()
         assert (await running).outcomes == {Outcome.NO_PICTURE: 1}
         report = await refreshing
-        assert (report.reads, report.read_elsewhere) == (0, 1)
+        assert (report.reads, report.claimed_by_other_run) == (0, 1)
 
     assert go(act).reads == {handle: 1}
 
@@ -140,8 +140,8 @@ def test_a_refresh_takes_over_from_a_run_that_was_killed(migrated_engine: sa.Eng
     sim.claim(migrated_engine, sim.load(migrated_engine, handle), run_id="killed", now=utc_now(), lasts=soon)
 
     async def act(reader: Reader) -> None:
-        report = await reader.read([handle], is_forced=True)
-        assert (report.outcomes, report.read_elsewhere) == ({Outcome.NO_PICTURE: 1}, 0)
+        report = await reader.read([handle], force=True)
+        assert (report.outcomes, report.claimed_by_other_run) == ({Outcome.NO_PICTURE: 1}, 0)
 
     go(act)
 
@@ -152,7 +152,7 @@ def test_a_run_that_is_not_a_refresh_leaves_out_what_another_run_reads(migrated_
 
     async def act(reader: Reader) -> None:
         report = await reader.read([first, second])
-        assert (report.outcomes, report.read_elsewhere) == ({Outcome.NO_PICTURE: 1}, 1)
+        assert (report.outcomes, report.claimed_by_other_run) == ({Outcome.NO_PICTURE: 1}, 1)
 
     assert go(act).reads == {second: 1}
     assert claims_in(migrated_engine) == {"other"}
@@ -166,7 +166,7 @@ def test_a_run_that_lives_longer_than_its_claims_keeps_them(migrated_engine: sa.
         running = asyncio.create_task(reader.read([handle], run_id="running"))
         await reader.until_asked_for(handle)
         await asyncio.sleep(2.5)
-        assert (await reader.read([handle], run_id="other")).read_elsewhere == 1
+        assert (await reader.read([handle], run_id="other")).claimed_by_other_run == 1
         reader.networks.held[handle].set()
         assert (await running).outcomes == {Outcome.NO_PICTURE: 1}
 
@@ -187,7 +187,7 @@ def test_a_slow_read_of_an_account_that_changes_meanwhile_is_not_written(
         await reader.read([handle])
         before = sim.ledger_of(migrated_engine, handle)
         reader.networks.held[handle] = asyncio.Event()
-        slow = asyncio.create_task(reader.read([handle], run_id="slow", is_forced=True))
+        slow = asyncio.create_task(reader.read([handle], run_id="slow", force=True))
         while reader.networks.reads[handle] < 2:  # noqa: ASYNC110 - the server counts, and tells nobody
             await asyncio.sleep(0.01)
         sim.change_account(migrated_engine, handle, **changes)
@@ -227,7 +227,7 @@ def test_a_platform_that_is_down_is_left_alone_after_a_few_calls_and_changes_no_
         owned = sim.load(migrated_engine, handles[0])[0].ledger
         reader.networks.answers = dict.fromkeys(handles, failing(500))
         reader.networks.reads.clear()
-        report = await reader.read(handles, run_id="down", is_forced=True)
+        report = await reader.read(handles, run_id="down", force=True)
         assert report.outcomes == {Outcome.UNAVAILABLE: 40}
         assert report.ended_unanswered
         assert reader.networks.reads.total() < 20
@@ -248,7 +248,7 @@ def test_a_platform_that_says_stop_gets_no_further_call_in_this_run_nor_in_the_n
     async def act(reader: Reader) -> None:
         reader.networks.answers = dict.fromkeys(handles, failing(400, code=4))
         for run_id in ("one", "two"):
-            report = await reader.read(handles, run_id=run_id, is_forced=True)
+            report = await reader.read(handles, run_id=run_id, force=True)
             assert report.outcomes == {Outcome.RATE_LIMITED: 10}
 
     assert go(act, limits=ReadingLimits(api_concurrency=1)).reads.total() == 1
@@ -360,7 +360,7 @@ def test_accounts_that_the_deadline_leaves_are_not_touched(migrated_engine: sa.E
 
     async def act(reader: Reader) -> None:
         report = await reader.read(handles)
-        assert (report.left, report.reads) == (3, 0)
+        assert (report.not_reached, report.reads) == (3, 0)
 
     assert go(act, limits=ReadingLimits(run_deadline_seconds=0)).reads.total() == 0
     assert outcomes_of(migrated_engine) == {}

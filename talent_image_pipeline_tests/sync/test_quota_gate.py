@@ -17,8 +17,8 @@ from talent_image_pipeline.database.tables import platform_quotas
 from talent_image_pipeline.platforms.contract import Account, Call, CallResult, Outcome, Quota, QuotaUsage, Reading
 from talent_image_pipeline.sync.limits.quota_gate import (
     Blocked,
-    Later,
     QuotaGate,
+    RetryAt,
     admit_calls,
     blocked_until,
     next_units_day,
@@ -54,7 +54,7 @@ def call_for(account_id: str = "a", *, quota: str = PER_MINUTE.name, cost: int =
 
 def limited(*, retry_at: datetime | None = None, limits_platform: bool = True) -> CallResult:
     reading = Reading(
-        outcome=Outcome.RATE_LIMITED, explanation="too many calls", retry_at=retry_at, limits_platform=limits_platform
+        outcome=Outcome.RATE_LIMITED, message="too many calls", retry_at=retry_at, limits_platform=limits_platform
     )
     return CallResult(readings=(reading,))
 
@@ -65,7 +65,7 @@ def answered(
     usage = None
     if percent is not None:
         usage = QuotaUsage(percent=percent, regain_at=regain_at, is_platform_wide=is_platform_wide)
-    return CallResult(readings=(Reading(outcome=Outcome.UNCHANGED, explanation=""),), usage=usage)
+    return CallResult(readings=(Reading(outcome=Outcome.UNCHANGED, message=""),), usage=usage)
 
 
 async def opened_gate(engine: sa.Engine, time: SimulatedTime) -> QuotaGate:
@@ -105,13 +105,13 @@ def test_a_days_units_end_at_midnight_pacific(now: datetime) -> None:
 @given(moments, st.none() | st.timedeltas(timedelta(days=-3000), timedelta(days=3000)))
 def test_a_block_always_ends_and_always_lies_ahead(now: datetime, ahead: timedelta | None) -> None:
     retry_at = None if ahead is None else now + ahead
-    until = blocked_until(Reading(outcome=Outcome.RATE_LIMITED, explanation="", retry_at=retry_at), now)
+    until = blocked_until(Reading(outcome=Outcome.RATE_LIMITED, message="", retry_at=retry_at), now)
     assert now < until <= now + timedelta(days=2)
 
 
 @given(moments, st.timedeltas(timedelta(seconds=1), timedelta(days=2)))
 def test_what_the_platform_says_of_a_blocks_end_is_obeyed_to_the_second(now: datetime, ahead: timedelta) -> None:
-    reading = Reading(outcome=Outcome.RATE_LIMITED, explanation="", retry_at=now + ahead)
+    reading = Reading(outcome=Outcome.RATE_LIMITED, message="", retry_at=now + ahead)
     assert blocked_until(reading, now) == now + ahead
 
 
@@ -138,7 +138,7 @@ def test_there_is_room_at_the_time_that_a_full_window_names(ages: list[int], cos
     refusal = admit_calls([cost], shared=shared, quota=quota, now=NOON).refusal
     if refusal is None:
         return
-    assert isinstance(refusal, Later)
+    assert isinstance(refusal, RetryAt)
     assert NOON < refusal.at <= NOON + timedelta(seconds=66)
     assert admit_calls([cost], shared=shared, quota=quota, now=refusal.at).admitted == 1
 
@@ -253,7 +253,7 @@ def test_many_calls_at_once_are_all_counted(migrated_engine: sa.Engine) -> None:
 def test_calls_that_need_no_request_cost_nothing_and_never_wait(migrated_engine: sa.Engine) -> None:
     async def scenario() -> None:
         gate = await opened_gate(migrated_engine, SimulatedTime())
-        await gate.learn(call_for(), limited())
+        await gate.record_answer(call_for(), limited())
         assert await gate.admit(call_for(cost=0)) is None
 
     anyio.run(scenario)
@@ -266,7 +266,7 @@ def test_a_platform_that_said_stop_is_left_alone_by_the_next_run_too(migrated_en
     async def scenario() -> None:
         time = SimulatedTime()
         until = NOON + timedelta(minutes=40)
-        await (await opened_gate(migrated_engine, time)).learn(call_for("a"), limited(retry_at=until))
+        await (await opened_gate(migrated_engine, time)).record_answer(call_for("a"), limited(retry_at=until))
         next_run = await opened_gate(migrated_engine, time)
         block = await next_run.admit(call_for("b"))
         assert block == Blocked(until=until, because="too many calls")
@@ -279,7 +279,7 @@ def test_a_run_that_is_under_way_heeds_the_stop_that_another_run_was_told(migrat
     async def scenario() -> None:
         time = SimulatedTime()
         one, other = await opened_gate(migrated_engine, time), await opened_gate(migrated_engine, time)
-        await one.learn(call_for("a"), limited())
+        await one.record_answer(call_for("a"), limited())
         assert await other.admit(call_for("b")) is not None
 
     anyio.run(scenario)
@@ -288,7 +288,7 @@ def test_a_run_that_is_under_way_heeds_the_stop_that_another_run_was_told(migrat
 def test_a_limit_of_one_token_stops_that_account_alone_in_every_run(migrated_engine: sa.Engine) -> None:
     async def scenario() -> None:
         time = SimulatedTime()
-        await (await opened_gate(migrated_engine, time)).learn(call_for("a"), limited(limits_platform=False))
+        await (await opened_gate(migrated_engine, time)).record_answer(call_for("a"), limited(limits_platform=False))
         next_run = await opened_gate(migrated_engine, time)
         assert await next_run.admit(call_for("a")) is not None
         assert await next_run.admit(call_for("b")) is None
@@ -302,7 +302,7 @@ def test_a_shorter_block_never_replaces_a_longer_one(migrated_engine: sa.Engine,
         time = SimulatedTime()
         ends = [NOON + timedelta(hours=3), NOON + timedelta(minutes=1)]
         for retry_at in ends if longer_first else reversed(ends):
-            await (await opened_gate(migrated_engine, time)).learn(call_for(), limited(retry_at=retry_at))
+            await (await opened_gate(migrated_engine, time)).record_answer(call_for(), limited(retry_at=retry_at))
         block = await (await opened_gate(migrated_engine, time)).admit(call_for())
         assert block is not None
         assert block.until == ends[0]
@@ -314,8 +314,8 @@ def test_a_block_that_lapsed_is_forgotten(migrated_engine: sa.Engine) -> None:
     async def scenario() -> None:
         time = SimulatedTime()
         gate = await opened_gate(migrated_engine, time)
-        await gate.learn(call_for("a"), limited(retry_at=NOON + timedelta(minutes=1)))
-        await gate.learn(call_for("b"), limited(retry_at=NOON + timedelta(minutes=1), limits_platform=False))
+        await gate.record_answer(call_for("a"), limited(retry_at=NOON + timedelta(minutes=1)))
+        await gate.record_answer(call_for("b"), limited(retry_at=NOON + timedelta(minutes=1), limits_platform=False))
         time.now += timedelta(minutes=1)
         for each in (gate, await opened_gate(migrated_engine, time)):
             assert await each.admit(call_for("a")) is None
@@ -333,10 +333,10 @@ def test_calls_stop_at_90_per_cent_of_reported_usage_until_it_is_regained(migrat
     async def scenario() -> None:
         time = SimulatedTime()
         gate = await opened_gate(migrated_engine, time)
-        await gate.learn(call_for(), answered(percent=89.9))
+        await gate.record_answer(call_for(), answered(percent=89.9))
         assert await gate.admit(call_for()) is None
         regain_at = NOON + timedelta(minutes=7)
-        await gate.learn(call_for(), answered(percent=90, regain_at=regain_at))
+        await gate.record_answer(call_for(), answered(percent=90, regain_at=regain_at))
         for each in (gate, await opened_gate(migrated_engine, time)):
             block = await each.admit(call_for())
             assert block is not None
@@ -351,7 +351,7 @@ def test_calls_stop_at_90_per_cent_of_reported_usage_until_it_is_regained(migrat
 def test_usage_that_one_token_reports_stops_that_token_alone(migrated_engine: sa.Engine) -> None:
     async def scenario() -> None:
         gate = await opened_gate(migrated_engine, SimulatedTime())
-        await gate.learn(call_for("a"), answered(percent=97, is_platform_wide=False))
+        await gate.record_answer(call_for("a"), answered(percent=97, is_platform_wide=False))
         assert await gate.admit(call_for("a")) is not None
         assert await gate.admit(call_for("b")) is None
 
@@ -362,7 +362,7 @@ def test_reported_usage_reaches_the_other_runs(migrated_engine: sa.Engine) -> No
     async def scenario() -> None:
         gate = await opened_gate(migrated_engine, SimulatedTime())
         for percent in (10.0, 42.0, 61.0):
-            await gate.learn(call_for(), answered(percent=percent))
+            await gate.record_answer(call_for(), answered(percent=percent))
         await gate.save()
 
     anyio.run(scenario)
@@ -379,7 +379,7 @@ def test_fewer_calls_are_made_at_once_from_75_per_cent_of_reported_usage(migrate
         time = SimulatedTime()
         gate = QuotaGate(engine=migrated_engine, quotas=[hourly], clock=time, sleep=time.sleep)
         call = call_for(quota=hourly.name)
-        await gate.learn(call, answered(percent=percent))
+        await gate.record_answer(call, answered(percent=percent))
         admitted = 0
         while (block := await gate.admit(call, deadline=NOON)) is None:
             admitted += 1
@@ -392,12 +392,12 @@ def test_fewer_calls_are_made_at_once_from_75_per_cent_of_reported_usage(migrate
 
 
 def test_random_stops_of_several_runs_leave_the_latest_end_in_force(migrated_engine: sa.Engine) -> None:
-    chance = random.Random(7)
-    ends = [NOON + timedelta(minutes=chance.randint(1, 600)) for _ in range(12)]
+    rng = random.Random(7)
+    ends = [NOON + timedelta(minutes=rng.randint(1, 600)) for _ in range(12)]
 
     async def scenario(retry_at: datetime) -> None:
         gate = await opened_gate(migrated_engine, SimulatedTime())
-        await gate.learn(call_for(), limited(retry_at=retry_at))
+        await gate.record_answer(call_for(), limited(retry_at=retry_at))
 
     def one_run(retry_at: datetime) -> None:
         anyio.run(scenario, retry_at)

@@ -13,9 +13,9 @@ from talent_image_pipeline.platforms.contract import Account, Call, CallResult, 
 from talent_image_pipeline.sync.limits.retries import call_with_retries, unavailable_backoff
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-DOWN = Reading(outcome=Outcome.UNAVAILABLE, explanation="down", is_retryable=True)
-NONSENSE = Reading(outcome=Outcome.UNAVAILABLE, explanation="nonsense", is_retryable=False)
-FINE = Reading(outcome=Outcome.UNCHANGED, explanation="")
+DOWN = Reading(outcome=Outcome.UNAVAILABLE, message="down", is_retryable=True)
+NONSENSE = Reading(outcome=Outcome.UNAVAILABLE, message="nonsense", is_retryable=False)
+FINE = Reading(outcome=Outcome.UNCHANGED, message="")
 
 
 class Platform:
@@ -63,7 +63,7 @@ def test_three_tries_are_made_at_most() -> None:
 
 
 @pytest.mark.parametrize(
-    "reading", [NONSENSE, *(Reading(outcome=each, explanation="") for each in set(Outcome) - {Outcome.UNAVAILABLE})]
+    "reading", [NONSENSE, *(Reading(outcome=each, message="") for each in set(Outcome) - {Outcome.UNAVAILABLE})]
 )
 def test_what_another_try_cannot_help_is_not_tried_again(reading: Reading) -> None:
     platform = Platform({"a": [reading]})
@@ -111,16 +111,16 @@ def test_waits_are_jittered_and_their_bound_doubles() -> None:
 
 @given(st.integers(0, 10_000), st.integers())
 def test_the_backoff_lies_between_minutes_and_six_hours(failures: int, seed: int) -> None:
-    wait = unavailable_backoff(failures, chance=random.Random(seed))
+    wait = unavailable_backoff(failures, rng=random.Random(seed))
     assert timedelta(minutes=2) <= wait <= timedelta(hours=6)
 
 
 @given(st.integers(1, 30), st.integers())
 def test_the_backoff_never_shrinks_while_failures_go_on(failures: int, seed: int) -> None:
-    shorter, longer = (unavailable_backoff(each, chance=random.Random(seed)) for each in (failures, failures + 1))
+    shorter, longer = (unavailable_backoff(each, rng=random.Random(seed)) for each in (failures, failures + 1))
     assert shorter <= longer
 
 
 def test_accounts_that_failed_together_do_not_return_together() -> None:
-    chance = random.Random(1)
-    assert len({unavailable_backoff(3, chance=chance) for _ in range(50)}) == 50
+    rng = random.Random(1)
+    assert len({unavailable_backoff(3, rng=rng) for _ in range(50)}) == 50

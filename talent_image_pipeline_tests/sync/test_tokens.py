@@ -211,7 +211,7 @@ def test_an_answer_that_got_lost_after_the_token_was_spent_ends_in_needs_reconne
     report = refresh(engine)
     assert report.failure is not None
     assert report.failure.outcome is Outcome.NEEDS_RECONNECT
-    assert report.failure.explanation == "The answer to a token refresh was lost; reconnect TikTok in the app."
+    assert report.failure.message == "The answer to a token refresh was lost; reconnect TikTok in the app."
     assert report.calls == tiktok.requests == 2
     assert app_row(engine)["refreshToken"] == FIRST_PAIR.refresh_token
 
@@ -246,7 +246,7 @@ def test_an_answer_lost_in_an_outage_is_told_from_a_consent_that_ended_when_the_
     second = refresh(engine)
     assert second.failure is not None
     assert second.failure.outcome is Outcome.NEEDS_RECONNECT
-    assert "answer to a token refresh was lost" in second.failure.explanation
+    assert "answer to a token refresh was lost" in second.failure.message
     assert ledger_row(engine)["token_refresh_started_at"] is None
 
 
@@ -255,7 +255,7 @@ def test_a_consent_that_ended_is_reported_as_the_platform_says_it(engine: sa.Eng
     report = refresh(engine)
     assert report.failure is not None
     assert report.failure.outcome is Outcome.NEEDS_RECONNECT
-    assert "lost" not in report.failure.explanation
+    assert "lost" not in report.failure.message
     assert report.calls == 1
     assert ledger_row(engine)["token_refresh_started_at"] is None
 

@@ -17,7 +17,7 @@ from talent_image_pipeline.pictures.rendering.decode import DecodedPicture, Pixe
 from talent_image_pipeline.pictures.rendering.inspect import inspect_picture
 from talent_image_pipeline.pictures.rendering.perceptual_hash import perceptual_hash
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, CropBox, RenderedPicture
-from talent_image_pipeline.pictures.rendering.silhouettes import generated_because
+from talent_image_pipeline.pictures.rendering.silhouettes import generated_message
 
 QUALITY = 80
 METHOD = 2
@@ -58,7 +58,7 @@ def _rendered(decoded: DecodedPicture, square: Square) -> RenderedPicture:
     renditions = encode_renditions(pixels)
     largest = renditions[RENDITION_SIZES[-1]]
     source = _scaled(square, 1 / decoded.scale)
-    because = generated_because(pixels)
+    because = generated_message(pixels)
     return RenderedPicture(
         content_hash=hashlib.sha256(largest).hexdigest(),
         renditions=renditions,
@@ -70,7 +70,7 @@ def _rendered(decoded: DecodedPicture, square: Square) -> RenderedPicture:
         focus_y=(source.top + source.side / 2) / decoded.height,
         perceptual_hash=perceptual_hash(pixels),
         is_generated=because is not None,
-        generated_because=because,
+        generated_message=because,
     )
 
 

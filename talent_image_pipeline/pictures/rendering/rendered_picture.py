@@ -47,7 +47,7 @@ class RenderedPicture:
         focus_y: Centre of the crop, 0 at the top to 1 at the bottom.
         perceptual_hash: What the cropped square looks like, in hex; see ``perceptual.looks_the_same``.
         is_generated: Whether a network drew it for somebody without a picture: it counts as no picture.
-        generated_because: How that was recognised, in words.
+        generated_message: How that was recognised, in words.
     """
 
     content_hash: str
@@ -60,4 +60,4 @@ class RenderedPicture:
     focus_y: float
     perceptual_hash: str
     is_generated: bool
-    generated_because: str | None
+    generated_message: str | None

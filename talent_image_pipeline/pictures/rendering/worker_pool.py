@@ -127,7 +127,7 @@ class PictureWorkers:
 
     async def _supervised(self, body: bytes | None) -> tuple[dict[str, Any], list[bytes]]:
         """Let a worker answer, and kill it when it takes too long or nobody waits for the answer any more."""
-        errand = _Errand()
+        errand = _Job()
         async with self._bound():
             try:
                 with anyio.fail_after(self._limits.seconds):
@@ -147,7 +147,7 @@ class PictureWorkers:
             self._limiter.set(limiter)
             return limiter
 
-    def _run(self, errand: "_Errand", body: bytes | None) -> tuple[dict[str, Any], list[bytes]]:
+    def _run(self, errand: "_Job", body: bytes | None) -> tuple[dict[str, Any], list[bytes]]:
         """Take a place, with a living process in it, and give it back afterwards. Runs in a thread."""
         slots, living = self._slots, self._living
         worker = slots.get()
@@ -176,7 +176,7 @@ class PictureWorkers:
             self._begin()
 
 
-class _Errand:
+class _Job:
     """One picture on its way through a worker, which may be abandoned from another thread."""
 
     def __init__(self) -> None:
@@ -318,6 +318,6 @@ def _picture_from(header: dict[str, Any], blobs: list[bytes]) -> RenderedPicture
         focus_x=header["focus"][0],
         focus_y=header["focus"][1],
         perceptual_hash=header["perceptual_hash"],
-        is_generated=header["generated_because"] is not None,
-        generated_because=header["generated_because"],
+        is_generated=header["generated_message"] is not None,
+        generated_message=header["generated_message"],
     )

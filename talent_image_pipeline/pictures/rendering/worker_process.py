@@ -72,7 +72,7 @@ def described(picture: RenderedPicture) -> tuple[dict[str, Any], list[bytes]]:
         "crop": [picture.crop.left, picture.crop.top, picture.crop.side],
         "focus": [picture.focus_x, picture.focus_y],
         "perceptual_hash": picture.perceptual_hash,
-        "generated_because": picture.generated_because,
+        "generated_message": picture.generated_message,
     }
     return described, blobs
 

@@ -40,13 +40,13 @@ class Damage:
         content_hash: The picture.
         size: Side of the rendition, in pixels.
         kind: Missing, cut short, or other bytes than were stored.
-        explanation: One sentence for a person.
+        message: One sentence for a person.
     """
 
     content_hash: str
     size: int
     kind: DamageKind
-    explanation: str
+    message: str
 
 
 def find_garbage(
@@ -104,10 +104,10 @@ def find_damage(content_hash: str, size: int, content: bytes | None) -> Damage |
         size: Side of the rendition, in pixels; a small source makes a smaller one stand in for it.
         content: What the store returned; none when it is not there.
     """
-    kind, explanation = _examine(content_hash, size, content)
+    kind, message = _examine(content_hash, size, content)
     if kind is None:
         return None
-    return Damage(content_hash=content_hash, size=size, kind=kind, explanation=f"the {size} px rendition {explanation}")
+    return Damage(content_hash=content_hash, size=size, kind=kind, message=f"the {size} px rendition {message}")
 
 
 async def _check_picture(store: PictureStore, content_hash: str) -> list[Damage]:

@@ -38,7 +38,7 @@ STOP_FROM_PERCENT = 90.0
 SLOWEST_PACE = 0.1
 #: The longest rolling window of a limit that comes without an end: Meta's platform limits, an hour
 #: (developers.facebook.com/docs/graph-api/overview/rate-limiting). TikTok's minute is said by its client.
-BLOCK_WITHOUT_AN_END = timedelta(hours=1)
+DEFAULT_BLOCK = timedelta(hours=1)
 #: Nonsense in a header must not switch a platform off for good: no documented window is longer than a day.
 LONGEST_BLOCK = timedelta(days=2)
 SHORTEST_BLOCK = timedelta(seconds=1)
@@ -64,7 +64,7 @@ class Blocked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Later:
+class RetryAt:
     """The window is full: there is room again at ``at``."""
 
     at: datetime
@@ -75,7 +75,7 @@ class Admission:
     """How many of the waiting calls are admitted, in their order, and why the next one is not."""
 
     admitted: int
-    refusal: Blocked | Later | None = None
+    refusal: Blocked | RetryAt | None = None
 
 
 def pace_for(percent: float) -> float:
@@ -109,7 +109,7 @@ def next_units_day(now: datetime, timezone: str) -> datetime:
 def blocked_until(reading: Reading, now: datetime) -> datetime:
     """Return until when a ``rate_limited`` reading asks to be left alone.
 
-    Where the platform did not say, :data:`BLOCK_WITHOUT_AN_END`; never less than :data:`SHORTEST_BLOCK` nor more than
+    Where the platform did not say, :data:`DEFAULT_BLOCK`; never less than :data:`SHORTEST_BLOCK` nor more than
     :data:`LONGEST_BLOCK`.
     """
     return _within_reason(reading.retry_at, now)
@@ -125,7 +125,7 @@ def block_for_usage(usage: QuotaUsage, now: datetime) -> Blocked | None:
 
 def _within_reason(until: datetime | None, now: datetime) -> datetime:
     if until is None:
-        return now + BLOCK_WITHOUT_AN_END
+        return now + DEFAULT_BLOCK
     return min(max(until, now + SHORTEST_BLOCK), now + LONGEST_BLOCK)
 
 
@@ -173,15 +173,15 @@ def _out_of_units(quota: Quota, now: datetime) -> Blocked:
     )
 
 
-def _when_there_is_room(missing: int, shared: SharedQuota, *, quota: Quota, now: datetime) -> Later:
+def _when_there_is_room(missing: int, shared: SharedQuota, *, quota: Quota, now: datetime) -> RetryAt:
     """Return when enough of the oldest slices have left the window, or the whole window where nothing else helps."""
     for number, calls in sorted(shared.calls_by_slice.items()):
         if number < slice_number(now, quota) - _SLICES:
             continue
         missing -= calls
         if missing <= 0:
-            return Later(at=_slice_is_gone_at(number, quota, now))
-    return Later(at=_slice_is_gone_at(slice_number(now, quota), quota, now))
+            return RetryAt(at=_slice_is_gone_at(number, quota, now))
+    return RetryAt(at=_slice_is_gone_at(slice_number(now, quota), quota, now))
 
 
 def _slice_is_gone_at(number: int, quota: Quota, now: datetime) -> datetime:
@@ -241,7 +241,7 @@ class _Ticket:
 
     cost: int
     is_decided: bool = False
-    refusal: Blocked | Later | None = None
+    refusal: Blocked | RetryAt | None = None
 
 
 @dataclass(kw_only=True)
@@ -319,7 +319,7 @@ class QuotaGate:
         blocks = [self._blocks[key] for key in keys if key in self._blocks and self._blocks[key].until > self._clock()]
         return max(blocks, key=lambda block: block.until, default=None)
 
-    async def learn(self, call: Call, result: CallResult) -> None:
+    async def record_answer(self, call: Call, result: CallResult) -> None:
         """Take in what an answer says of the limits; a block is shared with the other runs before this returns."""
         now = self._clock()
         for key, block in _blocks_in(call, result, now).items():
@@ -346,14 +346,14 @@ class QuotaGate:
         await self._in_transaction(partial(store, now=self._clock()))
 
     async def _wait_for_room(self, lane: _Lane, cost: int, *, give_up_at: datetime) -> Blocked | None:
-        while isinstance(refusal := await self._reserve(lane, cost), Later):
+        while isinstance(refusal := await self._reserve(lane, cost), RetryAt):
             if refusal.at > give_up_at:
                 return _full(lane.quota, until=refusal.at)
             wait = refusal.at - self._clock()
             await self._sleep(max(wait.total_seconds(), 0.001))
         return refusal
 
-    async def _reserve(self, lane: _Lane, cost: int) -> Blocked | Later | None:
+    async def _reserve(self, lane: _Lane, cost: int) -> Blocked | RetryAt | None:
         """Ask for one call. Whoever gets the lane's turn asks for everyone who waits by then."""
         ticket = _Ticket(cost=cost)
         lane.waiting.append(ticket)
@@ -370,13 +370,13 @@ class QuotaGate:
         costs = [ticket.cost for ticket in tickets]
         reserve = partial(reserve_calls, quota=lane.quota, costs=costs, now=self._clock())
         admission, shared = await self._in_transaction(reserve)
-        self._take_in(lane, shared, admission)
+        self._merge_shared(lane, shared, admission)
         for position, ticket in enumerate(tickets):
             ticket.refusal = None if position < admission.admitted else admission.refusal
             ticket.is_decided = True
         lane.waiting = [ticket for ticket in lane.waiting if not ticket.is_decided]
 
-    def _take_in(self, lane: _Lane, shared: SharedQuota, admission: Admission) -> None:
+    def _merge_shared(self, lane: _Lane, shared: SharedQuota, admission: Admission) -> None:
         """Remember what other runs wrote since this one last looked."""
         if isinstance(admission.refusal, Blocked):
             self._blocks[lane.quota.name] = admission.refusal
@@ -423,7 +423,7 @@ def _blocks_in(call: Call, result: CallResult, now: datetime) -> dict[str, Block
     for account, reading in zip(call.accounts, result.readings, strict=True):
         if reading.outcome is Outcome.RATE_LIMITED:
             key = call.quota if reading.limits_platform else token_key(call.quota, account.account_id)
-            found.append((key, Blocked(until=blocked_until(reading, now), because=reading.explanation)))
+            found.append((key, Blocked(until=blocked_until(reading, now), because=reading.message)))
     if result.usage is not None and (block := block_for_usage(result.usage, now)):
         tokens = [token_key(call.quota, account.account_id) for account in call.accounts]
         found.extend((key, block) for key in ([call.quota] if result.usage.is_platform_wide else tokens))

@@ -33,7 +33,7 @@ def is_worth_another_try(reading: Reading) -> bool:
     return reading.outcome is Outcome.UNAVAILABLE and reading.is_retryable
 
 
-def unavailable_backoff(consecutive_failures: int, *, chance: random.Random) -> timedelta:
+def unavailable_backoff(consecutive_failures: int, *, rng: random.Random) -> timedelta:
     """Return how long an account is left alone after failed reads in a row.
 
     The limit doubles from :data:`FIRST_BACKOFF` to :data:`LONGEST_BACKOFF`. The wait is drawn from its upper half, so
@@ -41,11 +41,11 @@ def unavailable_backoff(consecutive_failures: int, *, chance: random.Random) -> 
 
     Args:
         consecutive_failures: How many reads in a row failed, this one included.
-        chance: Where the jitter comes from.
+        rng: Where the jitter comes from.
     """
     doublings = min(max(consecutive_failures, 1) - 1, 10)
     limit = min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
-    return limit * chance.uniform(0.5, 1.0)
+    return limit * rng.uniform(0.5, 1.0)
 
 
 async def call_with_retries(

@@ -104,7 +104,7 @@ def _find_candidates(
         now=now,
         synced_before=now - minimum_age,
         talent_ids=scope.talent_ids,
-        everyone_named=scope.force,
+        force=scope.force,
         limit=scope.limit,
     )
     candidates = []
@@ -114,7 +114,7 @@ def _find_candidates(
             is_readable=finding.is_readable,
             is_changed=finding.is_changed,
             is_due_again=finding.is_due_again,
-            is_forced=scope.force,
+            force=scope.force,
             now=now,
             minimum_age=minimum_age,
         )

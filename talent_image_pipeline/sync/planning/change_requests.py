@@ -59,16 +59,16 @@ class ChangePlan:
     """What a tick asks for, and what it leaves and why."""
 
     requests: tuple[ChangeRequest, ...]
-    on_their_way: int
+    in_flight: int
     backing_off: int
     left_for_next_tick: int
-    words: str = field(default="")
+    message: str = field(default="")
 
 
 def plan_change_requests(
     changes: Sequence[AccountChange],
     *,
-    on_their_way: Collection[str],
+    in_flight: Collection[str],
     failed_runs: Sequence[FailedRun],
     sequence: int,
     now: datetime,
@@ -77,7 +77,7 @@ def plan_change_requests(
 
     Args:
         changes: Every change found, the longest waiting first.
-        on_their_way: Talents of runs that have not ended.
+        in_flight: Talents of runs that have not ended.
         failed_runs: Runs that failed lately and that no later success of the same talents followed.
         sequence: A number that grows with every tick that asked for something; part of the run keys, because an account
             may come back to a state that it was in before, and Dagster never runs the same key twice.
@@ -92,7 +92,7 @@ def plan_change_requests(
         if not change.is_retry:
             retries_only.discard(change.talent_id)
     failures = _failures_by_talent(failed_runs)
-    waiting = {talent_id for talent_id in states if talent_id in on_their_way}
+    waiting = {talent_id for talent_id in states if talent_id in in_flight}
     backing_off = {
         talent_id
         for talent_id in states
@@ -100,7 +100,7 @@ def plan_change_requests(
     }
     ready = [talent_id for talent_id in states if talent_id not in waiting | backing_off]
     urgent = [talent_id for talent_id in ready if talent_id not in failures and talent_id not in retries_only]
-    repeated = [] if on_their_way else [t for t in ready if t not in failures and t in retries_only][:BATCH_SIZE]
+    repeated = [] if in_flight else [t for t in ready if t not in failures and t in retries_only][:BATCH_SIZE]
     groups = [
         *batches(urgent, size=BATCH_SIZE),
         *batches(repeated, size=BATCH_SIZE),
@@ -112,7 +112,7 @@ def plan_change_requests(
     )
     plan = ChangePlan(
         requests=requests,
-        on_their_way=len(waiting),
+        in_flight=len(waiting),
         backing_off=len(backing_off),
         left_for_next_tick=len(ready) - sum(len(group) for group in asked),
     )
@@ -161,16 +161,16 @@ def _with_words(plan: ChangePlan, *, accounts: int, talents: int) -> ChangePlan:
     if not accounts:
         return plan
     parts = [f"{accounts} changed account(s) of {talents} talent(s)"]
-    if plan.on_their_way:
-        parts.append(f"{plan.on_their_way} talent(s) are in runs on their way")
+    if plan.in_flight:
+        parts.append(f"{plan.in_flight} talent(s) are in runs on their way")
     if plan.backing_off:
         parts.append(f"{plan.backing_off} talent(s) wait after a failed run")
     if plan.left_for_next_tick:
         parts.append(f"{plan.left_for_next_tick} talent(s) are left for the next tick")
     return ChangePlan(
         requests=plan.requests,
-        on_their_way=plan.on_their_way,
+        in_flight=plan.in_flight,
         backing_off=plan.backing_off,
         left_for_next_tick=plan.left_for_next_tick,
-        words="; ".join(parts),
+        message="; ".join(parts),
     )

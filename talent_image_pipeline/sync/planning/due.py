@@ -22,7 +22,7 @@ WAITING_OUTCOMES = frozenset({Outcome.UNAVAILABLE, Outcome.RATE_LIMITED})
 REPEATED_OUTCOMES = WAITING_OUTCOMES | {Outcome.MISCONFIGURED}
 
 #: Outcomes after which a read is simply repeated with the talent's next sync.
-SETTLED_OUTCOMES = frozenset({Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.REFUSED})
+DAILY_OUTCOMES = frozenset({Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.REFUSED})
 
 
 class Reason(StrEnum):
@@ -49,7 +49,7 @@ def reason_for(
     is_readable: bool,
     is_changed: bool,
     is_due_again: bool = False,
-    is_forced: bool,
+    force: bool,
     now: datetime,
     minimum_age: timedelta,
 ) -> Reason | None:
@@ -60,11 +60,11 @@ def reason_for(
         is_readable: Whether an account is connected that does not wait out a backoff.
         is_changed: Whether an account changed since it was last seen.
         is_due_again: Whether the wait after an account's failed read is over.
-        is_forced: Whether the run reads its talents whether or not they are due.
+        force: Whether the run reads its talents whether or not they are due.
         now: The time of the decision.
         minimum_age: How old the stamp must be.
     """
-    if is_forced:
+    if force:
         return Reason.ASKED_FOR
     if is_readable and last_sync_at is None:
         return Reason.NEVER_SYNCED
@@ -82,7 +82,7 @@ def is_changed(account: AccountRecord) -> bool:
     return account.ledger.awaits_resolution or account.ledger.fingerprint != account.fingerprint
 
 
-def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timedelta, is_forced: bool) -> bool:
+def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timedelta, force: bool) -> bool:
     """Whether a run that has the account's talent among its candidates is to read the account.
 
     A dead token is not tried again until the account changes, not even by a forced run.
@@ -95,9 +95,9 @@ def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timede
     outcome = Outcome(ledger.outcome)
     if outcome is Outcome.NEEDS_RECONNECT and ledger.next_read_at is None:
         return False
-    if is_forced or ledger.next_read_at is None or ledger.next_read_at <= now:
+    if force or ledger.next_read_at is None or ledger.next_read_at <= now:
         return True
-    return outcome in SETTLED_OUTCOMES and ledger.read_at is not None and ledger.read_at <= now - minimum_age
+    return outcome in DAILY_OUTCOMES and ledger.read_at is not None and ledger.read_at <= now - minimum_age
 
 
 def batches(items: Sequence[_Item], *, size: int) -> Iterator[tuple[_Item, ...]]:

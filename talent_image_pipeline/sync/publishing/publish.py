@@ -23,11 +23,11 @@ from talent_image_pipeline.sync.publishing.resolution import (
     MANUAL,
     Resolution,
     TalentState,
-    counts,
+    is_eligible,
     resolve,
     stamp_after,
 )
-from talent_image_pipeline.sync.reporting.reports import LISTED_FAILURES, ResolutionReport
+from talent_image_pipeline.sync.reporting.reports import MAX_LISTED, ResolutionReport
 
 #: Talents resolved in one transaction: large enough for few statements, small enough to hold locks only briefly.
 TALENTS_PER_TRANSACTION = 200
@@ -97,7 +97,7 @@ def publish_choice(
     return resolution
 
 
-def shown_otherwise(engine: sa.Engine, talent_ids: Sequence[str], *, rules: PublishingRules) -> list[str]:
+def talents_out_of_sync(engine: sa.Engine, talent_ids: Sequence[str], *, rules: PublishingRules) -> list[str]:
     """Return the talents whose columns show something else than their current version, or a picture we do not own."""
     found: list[str] = []
     for batch in batches(sorted(talent_ids), size=TALENTS_PER_TRANSACTION):
@@ -128,7 +128,7 @@ def _publish_batch(
     report = ResolutionReport(talents=len(batch))
     reasons = {row.talent_id: Reason(row.reason) for row in batch}
     states = load_states(connection, list(reasons), platforms=rules.priority)
-    _forget_what_no_longer_counts(connection, states, list(reasons), rules=rules, now=now)
+    _drop_ineligible_accounts(connection, states, list(reasons), rules=rules, now=now)
     columns: list[TalentColumns] = []
     versions: list[NewVersion] = []
     for state in states:
@@ -147,7 +147,7 @@ def _publish_batch(
     )
     report.changed = len(versions)
     report.deleted = len(batch) - len(states)
-    report.changes = [(version.talent_id, version.source, version.why) for version in versions[:LISTED_FAILURES]]
+    report.changes = [(version.talent_id, version.source, version.why) for version in versions[:MAX_LISTED]]
     return report
 
 
@@ -184,7 +184,7 @@ def _is_current(account: AccountRecord) -> bool:
     return account.ledger is not None and (not account.connected or account.ledger.fingerprint == account.fingerprint)
 
 
-def _forget_what_no_longer_counts(
+def _drop_ineligible_accounts(
     connection: sa.Connection,
     states: Sequence[TalentState],
     talent_ids: Sequence[str],
@@ -197,7 +197,7 @@ def _forget_what_no_longer_counts(
         account.account_id
         for state in states
         for account in state.accounts
-        if account.connected and not counts(account, verified_only=rules.verified_only)
+        if account.connected and not is_eligible(account, verified_only=rules.verified_only)
     ]
     ledger_queries.forget_accounts(connection, unverified)
     deleted_talents = sorted(set(talent_ids) - {state.talent.talent_id for state in states})

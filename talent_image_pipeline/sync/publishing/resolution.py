@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from talent_image_pipeline.database.records import AccountRecord, PinRecord, TalentRecord, VersionRecord
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.planning.due import SETTLED_OUTCOMES, WAITING_OUTCOMES, Reason
-from talent_image_pipeline.sync.reading.outcome_rules import is_same_account
+from talent_image_pipeline.sync.accounts import is_same_account
+from talent_image_pipeline.sync.planning.due import DAILY_OUTCOMES, WAITING_OUTCOMES, Reason
 
 INITIALS = "initials"
 MANUAL = "manual"
@@ -66,7 +66,7 @@ def resolve(state: TalentState, *, priority: Sequence[str], verified_only: bool 
             picture_hash=state.pin.picture_hash,
             why=f"pinned to version {state.pin.version_id}",
         )
-    usable = [account for account in state.accounts if counts(account, verified_only=verified_only)]
+    usable = [account for account in state.accounts if is_eligible(account, verified_only=verified_only)]
     for platform in priority:
         owned = [account for account in usable if account.platform == platform and owned_hash(account)]
         if owned:
@@ -78,7 +78,7 @@ def resolve(state: TalentState, *, priority: Sequence[str], verified_only: bool 
     return Resolution(source=INITIALS, picture_hash=None, why=_why(state, INITIALS, None))
 
 
-def counts(account: AccountRecord, *, verified_only: bool) -> bool:
+def is_eligible(account: AccountRecord, *, verified_only: bool) -> bool:
     """Whether an account may give the talent a picture at all."""
     return account.connected and (account.access_token is not None or not verified_only)
 
@@ -97,13 +97,13 @@ def stamp_after(state: TalentState, *, reason: Reason, now: datetime, verified_o
     and when the run did not get to one; and it never moves back. A run about a single account stamps the time of the
     oldest read: the talent's other accounts are due as before.
     """
-    usable = [account for account in state.accounts if counts(account, verified_only=verified_only)]
+    usable = [account for account in state.accounts if is_eligible(account, verified_only=verified_only)]
     ended = [account.ledger for account in usable if account.ledger is not None and _has_ended(account)]
     if state.talent.image_source == MANUAL or (usable and not ended):
         return None
     if reason not in _ABOUT_SINGLE_ACCOUNTS:
         return None if any(_is_still_owed(account, now=now) for account in usable) else now
-    repeated = [ledger for ledger in ended if ledger.outcome in SETTLED_OUTCOMES]
+    repeated = [ledger for ledger in ended if ledger.outcome in DAILY_OUTCOMES]
     oldest = min((ledger.read_at for ledger in repeated or ended if ledger.read_at is not None), default=None)
     last = state.talent.last_sync_at
     return oldest if oldest is not None and (last is None or oldest > last) else None
@@ -117,7 +117,7 @@ def _is_still_owed(account: AccountRecord, *, now: datetime) -> bool:
     if ledger.claimed_until is not None and ledger.claimed_until > now:
         return True
     is_overdue = ledger.next_read_at is not None and ledger.next_read_at <= now - _LONGEST_RUN
-    return is_overdue and _has_ended(account) and ledger.outcome in SETTLED_OUTCOMES
+    return is_overdue and _has_ended(account) and ledger.outcome in DAILY_OUTCOMES
 
 
 def _has_ended(account: AccountRecord) -> bool:

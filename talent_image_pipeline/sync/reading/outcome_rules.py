@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
 from talent_image_pipeline.platforms.contract import Outcome, Reading
-from talent_image_pipeline.sync.limits.quota_gate import BLOCK_WITHOUT_AN_END
+from talent_image_pipeline.sync.accounts import is_same_account
+from talent_image_pipeline.sync.limits.quota_gate import DEFAULT_BLOCK
 from talent_image_pipeline.sync.limits.retries import unavailable_backoff
 
 #: "Next day" as the daily run means it: a read that ended at 02:03 must be owed again at 02:00 tomorrow.
@@ -24,7 +25,7 @@ NEXT_TRY_WITH_OUR_OWN_CREDENTIALS = timedelta(hours=1)
 SHORTEST_WAIT_FOR_A_LIMIT = timedelta(minutes=1)
 
 
-class PictureFate(StrEnum):
+class PictureAction(StrEnum):
     """What happens to the picture that we own of an account."""
 
     REPLACED = "replaced"
@@ -47,52 +48,39 @@ class NextRead(StrEnum):
 class Consequence:
     """What one outcome means."""
 
-    picture: PictureFate
+    picture: PictureAction
     next_read: NextRead
     is_failure: bool
 
 
 CONSEQUENCES: Mapping[Outcome, Consequence] = MappingProxyType(
     {
-        Outcome.PICTURE: Consequence(picture=PictureFate.REPLACED, next_read=NextRead.NEXT_DAY, is_failure=False),
-        Outcome.UNCHANGED: Consequence(picture=PictureFate.KEPT, next_read=NextRead.NEXT_DAY, is_failure=False),
-        Outcome.NO_PICTURE: Consequence(picture=PictureFate.DROPPED, next_read=NextRead.NEXT_DAY, is_failure=False),
-        Outcome.GONE: Consequence(picture=PictureFate.DROPPED, next_read=NextRead.AFTER_30_DAYS, is_failure=False),
+        Outcome.PICTURE: Consequence(picture=PictureAction.REPLACED, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.UNCHANGED: Consequence(picture=PictureAction.KEPT, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.NO_PICTURE: Consequence(picture=PictureAction.DROPPED, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.GONE: Consequence(picture=PictureAction.DROPPED, next_read=NextRead.AFTER_30_DAYS, is_failure=False),
         Outcome.NEEDS_RECONNECT: Consequence(
-            picture=PictureFate.KEPT, next_read=NextRead.WHEN_ACCOUNT_CHANGES, is_failure=True
+            picture=PictureAction.KEPT, next_read=NextRead.WHEN_ACCOUNT_CHANGES, is_failure=True
         ),
         Outcome.RATE_LIMITED: Consequence(
-            picture=PictureFate.KEPT, next_read=NextRead.WHEN_LIMIT_ENDS, is_failure=True
+            picture=PictureAction.KEPT, next_read=NextRead.WHEN_LIMIT_ENDS, is_failure=True
         ),
-        Outcome.UNAVAILABLE: Consequence(picture=PictureFate.KEPT, next_read=NextRead.AFTER_BACKOFF, is_failure=True),
-        Outcome.REFUSED: Consequence(picture=PictureFate.KEPT, next_read=NextRead.NEXT_DAY, is_failure=True),
-        Outcome.MISCONFIGURED: Consequence(picture=PictureFate.KEPT, next_read=NextRead.AFTER_AN_HOUR, is_failure=True),
+        Outcome.UNAVAILABLE: Consequence(picture=PictureAction.KEPT, next_read=NextRead.AFTER_BACKOFF, is_failure=True),
+        Outcome.REFUSED: Consequence(picture=PictureAction.KEPT, next_read=NextRead.NEXT_DAY, is_failure=True),
+        Outcome.MISCONFIGURED: Consequence(
+            picture=PictureAction.KEPT, next_read=NextRead.AFTER_AN_HOUR, is_failure=True
+        ),
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnedPicture:
+class StoredReference:
     """A picture that was just stored: under which hash, and by what a later read knows it again."""
 
     content_hash: str
     content_id: str | None
     etag: str | None = None
-
-
-def normalised_handle(handle: str) -> str:
-    """Return a handle as it identifies an account: without ``@``, in lower case."""
-    return handle.strip().removeprefix("@").lower()
-
-
-def is_same_account(ledger: LedgerRecord | None, account: AccountRecord) -> bool:
-    """Whether what the ledger holds was read for the same talent, under the present handle, on the same network."""
-    return (
-        ledger is not None
-        and ledger.talent_id == account.talent_id
-        and ledger.platform == account.platform
-        and normalised_handle(ledger.handle) == normalised_handle(account.handle)
-    )
 
 
 def is_known_to_be_no_picture(account: AccountRecord, reading: Reading) -> bool:
@@ -105,7 +93,7 @@ def is_known_to_be_no_picture(account: AccountRecord, reading: Reading) -> bool:
 
 
 def ledger_after(
-    account: AccountRecord, reading: Reading, *, picture: OwnedPicture | None, now: datetime, chance: random.Random
+    account: AccountRecord, reading: Reading, *, picture: StoredReference | None, now: datetime, rng: random.Random
 ) -> LedgerRecord:
     """Return the account's ledger row after a reading.
 
@@ -115,9 +103,9 @@ def ledger_after(
         picture: The picture that was stored, with the outcome ``picture``; with ``unchanged`` the same picture under
             a new content id.
         now: When the read ended.
-        chance: Where jitter comes from.
+        rng: Where jitter comes from.
     """
-    kept = _what_is_still_the_accounts_own(account, reading)
+    kept = _carry_over(account, reading)
     consequence = CONSEQUENCES[reading.outcome]
     failures = kept.consecutive_failures + 1 if consequence.is_failure else 0
     after = replace(
@@ -126,16 +114,16 @@ def ledger_after(
         outcome=str(reading.outcome),
         upstream_id=reading.upstream_id or kept.upstream_id,
         read_at=now,
-        next_read_at=_next_read_at(reading, failures=failures, now=now, chance=chance),
+        next_read_at=_next_read_at(reading, failures=failures, now=now, rng=rng),
         consecutive_failures=failures,
-        failure=reading.explanation if consequence.is_failure or consequence.picture is PictureFate.DROPPED else None,
+        failure=reading.message if consequence.is_failure or consequence.picture is PictureAction.DROPPED else None,
         awaits_resolution=True,
     )
     named = reading.picture.content_id if reading.picture is not None else None
     return _with_picture(after, consequence.picture, picture=picture, named=named, now=now)
 
 
-def _what_is_still_the_accounts_own(account: AccountRecord, reading: Reading) -> LedgerRecord:
+def _carry_over(account: AccountRecord, reading: Reading) -> LedgerRecord:
     """Return the row of before, without the picture if it was another account's: other handle or other network id."""
     ledger = account.ledger
     blank = LedgerRecord(
@@ -150,9 +138,9 @@ def _what_is_still_the_accounts_own(account: AccountRecord, reading: Reading) ->
 
 
 def _with_picture(
-    ledger: LedgerRecord, fate: PictureFate, *, picture: OwnedPicture | None, named: str | None, now: datetime
+    ledger: LedgerRecord, fate: PictureAction, *, picture: StoredReference | None, named: str | None, now: datetime
 ) -> LedgerRecord:
-    if fate is PictureFate.DROPPED:
+    if fate is PictureAction.DROPPED:
         changed_at = now if ledger.picture_hash else ledger.changed_at
         # A picture that turned out to be none is remembered by its id, so that it is not downloaded again every day.
         return replace(ledger, content_id=named, picture_etag=None, picture_hash=None, changed_at=changed_at)
@@ -167,7 +155,7 @@ def _with_picture(
     )
 
 
-def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: random.Random) -> datetime | None:
+def _next_read_at(reading: Reading, *, failures: int, now: datetime, rng: random.Random) -> datetime | None:
     match CONSEQUENCES[reading.outcome].next_read:
         case NextRead.NEXT_DAY:
             return now + NEXT_DAY
@@ -176,9 +164,9 @@ def _next_read_at(reading: Reading, *, failures: int, now: datetime, chance: ran
         case NextRead.AFTER_AN_HOUR:
             return now + NEXT_TRY_WITH_OUR_OWN_CREDENTIALS
         case NextRead.WHEN_LIMIT_ENDS:
-            return max(reading.retry_at or now + BLOCK_WITHOUT_AN_END, now + SHORTEST_WAIT_FOR_A_LIMIT)
+            return max(reading.retry_at or now + DEFAULT_BLOCK, now + SHORTEST_WAIT_FOR_A_LIMIT)
         case NextRead.AFTER_BACKOFF:
-            return max(reading.retry_at or now, now + unavailable_backoff(failures, chance=chance))
+            return max(reading.retry_at or now, now + unavailable_backoff(failures, rng=rng))
         case NextRead.WHEN_ACCOUNT_CHANGES:
             # Named only where no call was needed to know: an account without a token, while ours is not set.
             return reading.retry_at

@@ -41,6 +41,7 @@ from talent_image_pipeline.platforms.contract import (
     Reading,
 )
 from talent_image_pipeline.platforms.readings import misconfigured
+from talent_image_pipeline.sync.accounts import is_same_account
 from talent_image_pipeline.sync.limits.circuit_breaker import CircuitBreaker
 from talent_image_pipeline.sync.limits.quota_gate import Blocked, QuotaGate
 from talent_image_pipeline.sync.limits.retries import call_with_retries
@@ -48,16 +49,15 @@ from talent_image_pipeline.sync.planning.due import batches, is_owed_a_read
 from talent_image_pipeline.sync.reading.outcome_rules import (
     CONSEQUENCES,
     NEXT_DAY,
-    OwnedPicture,
-    PictureFate,
+    PictureAction,
+    StoredReference,
     is_known_to_be_no_picture,
-    is_same_account,
     ledger_after,
 )
-from talent_image_pipeline.sync.reading.picture_ingest import Owned, PictureOwner
+from talent_image_pipeline.sync.reading.picture_ingest import IngestResult, PictureIngest
 from talent_image_pipeline.sync.reporting.reports import AccountFailure, PlatformReport
 from talent_image_pipeline.sync.tokens.refresh import RefreshReport, is_readable_without_refresh
-from talent_image_pipeline.sync.tokens.refresh_process import TokenKeeper
+from talent_image_pipeline.sync.tokens.refresh_process import RefreshProcess
 
 _logger = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
@@ -103,11 +103,11 @@ class PlatformTools:
     client: PlatformClient
     gate: QuotaGate
     circuit: CircuitBreaker
-    owner: PictureOwner
-    tokens: TokenKeeper
+    owner: PictureIngest
+    tokens: RefreshProcess
     engine: sa.Engine
     clock: Clock
-    chance: random.Random
+    rng: random.Random
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class _Read:
 
     account: AccountRecord
     reading: Reading
-    picture: OwnedPicture | None = None
+    picture: StoredReference | None = None
     record: PictureRecord | None = None
 
 
@@ -125,7 +125,7 @@ async def read_platform(
     *,
     accounts: Sequence[AccountRecord],
     run_id: str,
-    is_forced: bool,
+    force: bool,
     minimum_hours: float,
     limits: ReadingLimits,
 ) -> PlatformReport:
@@ -138,22 +138,18 @@ async def read_platform(
         tools: The platform and what reading it needs.
         accounts: The batch's accounts on this platform, the longest waiting first.
         run_id: The run that claims them.
-        is_forced: Whether healthy accounts are read before their time, claims of other runs are waited for, and what
+        force: Whether healthy accounts are read before their time, claims of other runs are waited for, and what
             turned out to be no picture is looked at again.
         minimum_hours: How old a healthy read must be to be repeated.
         limits: What bounds the work.
     """
     started = time.perf_counter()
     reader = _PlatformReader(
-        tools=tools, run_id=run_id, limits=limits, deadline=_deadline(tools.clock, limits), is_forced=is_forced
+        tools=tools, run_id=run_id, limits=limits, deadline=_deadline(tools.clock, limits), force=force
     )
     reader.report.accounts = len(accounts)
     age = timedelta(hours=minimum_hours)
-    owed = [
-        account
-        for account in accounts
-        if is_owed_a_read(account, now=tools.clock(), minimum_age=age, is_forced=is_forced)
-    ]
+    owed = [account for account in accounts if is_owed_a_read(account, now=tools.clock(), minimum_age=age, force=force)]
     reader.report.not_owed = len(accounts) - len(owed)
     if owed:
         await reader.read(owed)
@@ -174,7 +170,7 @@ class _PlatformReader:
     run_id: str
     limits: ReadingLimits
     deadline: datetime
-    is_forced: bool
+    force: bool
     report: PlatformReport = field(init=False)
     pictures: dict[str, PictureRecord] = field(default_factory=dict)
     claimed: dict[str, AccountRecord] = field(default_factory=dict)
@@ -227,14 +223,14 @@ class _PlatformReader:
         elsewhere: list[AccountRecord] = []
         for chunk in batches(owed, size=CLAIM_CHUNK):
             if self._is_too_late():
-                self.report.left += len(chunk)
+                self.report.not_reached += len(chunk)
                 continue
             elsewhere += await self._feed_chunk(chunk, calls)
-        self.report.read_elsewhere += len(elsewhere)
-        if self.is_forced and elsewhere:
+        self.report.claimed_by_other_run += len(elsewhere)
+        if self.force and elsewhere:
             unread = await self._wait_for_claims(elsewhere)
             still_elsewhere = await self._feed_chunk(unread, calls)
-            self.report.read_elsewhere -= len(unread) - len(still_elsewhere)
+            self.report.claimed_by_other_run -= len(unread) - len(still_elsewhere)
 
     async def _feed_chunk(
         self, chunk: Sequence[AccountRecord], calls: MemoryObjectSendStream[Call]
@@ -316,7 +312,7 @@ class _PlatformReader:
         async with calls, pictures, done:
             async for call in calls:
                 if self._is_too_late():
-                    self.report.left += len(call.accounts)
+                    self.report.not_reached += len(call.accounts)
                     continue
                 for read in await self._readings_of(call):
                     await (pictures if read.reading.outcome is Outcome.PICTURE else done).send(read)
@@ -369,8 +365,8 @@ class _PlatformReader:
         result = await self.tools.client.read(call)
         self.tools.circuit.record(_outcome_of_call(result))
         if all(reading.outcome is Outcome.MISCONFIGURED for reading in result.readings):
-            self.misconfigured[call.quota] = result.readings[0].explanation
-        await self.tools.gate.learn(call, result)
+            self.misconfigured[call.quota] = result.readings[0].message
+        await self.tools.gate.record_answer(call, result)
         return result
 
     # Tokens
@@ -405,7 +401,7 @@ class _PlatformReader:
         self.report.token_refreshes += bool(refreshed.calls)
         current = await self._in_transaction(account_queries.load_accounts, [account.account_id])
         if not current:
-            return Reading(outcome=Outcome.UNAVAILABLE, explanation="the account was removed while it was read")
+            return Reading(outcome=Outcome.UNAVAILABLE, message="the account was removed while it was read")
         # What was read is written only if the account is still in the state that it has now.
         self.claimed[account.account_id] = replace(current[0], ledger=current[0].ledger or record.ledger)
         return replace(call, accounts=(self._as_the_client_knows_it(self.claimed[account.account_id]),))
@@ -413,8 +409,8 @@ class _PlatformReader:
     async def _learn_from_refresh(self, call: Call, failure: Reading) -> None:
         """Ask for no more tokens with our own wrong credentials, nor for anything where the platform said stop."""
         if failure.outcome is Outcome.MISCONFIGURED:
-            self.misconfigured[_RENEWALS] = failure.explanation
-        await self.tools.gate.learn(call, CallResult(readings=(failure,)))
+            self.misconfigured[_RENEWALS] = failure.message
+        await self.tools.gate.record_answer(call, CallResult(readings=(failure,)))
 
     async def _call_with_other_token(self, call: Call, refused: CallResult) -> CallResult:
         """Refresh a token that was refused although it should live, once, and try again."""
@@ -444,30 +440,30 @@ class _PlatformReader:
                 except Exception as error:  # noqa: BLE001 - a bug with one picture must not take the batch with it
                     self._note_internal_error(error)
                     words = f"an error of this pipeline: {type(error).__name__}"
-                    owned = Owned(reading=replace(read.reading, outcome=Outcome.UNAVAILABLE, explanation=words))
+                    owned = IngestResult(reading=replace(read.reading, outcome=Outcome.UNAVAILABLE, message=words))
                 await done.send(replace(read, reading=owned.reading, picture=owned.picture, record=owned.record))
 
-    async def _own(self, read: _Read) -> Owned:
+    async def _own(self, read: _Read) -> IngestResult:
         try:
             return await self._own_once(read, read.reading)
         except PictureExpired:
             pass
         again = await self._read_again(read)
         if again.outcome not in {Outcome.PICTURE, Outcome.UNCHANGED}:
-            return Owned(reading=again)
+            return IngestResult(reading=again)
         try:
             return await self._own_once(read, replace(again, outcome=Outcome.PICTURE))
         except PictureExpired as expired:
             words = f"the picture could not be downloaded: {expired}"
-            return Owned(reading=replace(again, outcome=Outcome.UNAVAILABLE, explanation=words))
+            return IngestResult(reading=replace(again, outcome=Outcome.UNAVAILABLE, message=words))
 
-    async def _own_once(self, read: _Read, reading: Reading) -> Owned:
-        if not self.is_forced and is_known_to_be_no_picture(read.account, reading):
+    async def _own_once(self, read: _Read, reading: Reading) -> IngestResult:
+        if not self.force and is_known_to_be_no_picture(read.account, reading):
             words = (read.account.ledger and read.account.ledger.failure) or "the picture was drawn by the network"
-            return Owned(reading=replace(reading, outcome=Outcome.NO_PICTURE, explanation=words))
+            return IngestResult(reading=replace(reading, outcome=Outcome.NO_PICTURE, message=words))
         ledger = read.account.ledger if is_same_account(read.account.ledger, read.account) else None
         current = self.pictures.get(ledger.picture_hash) if ledger and ledger.picture_hash else None
-        return await self.tools.owner.own(
+        return await self.tools.owner.ingest(
             reading,
             hosts=self.tools.platform.picture_hosts,
             current=current,
@@ -510,7 +506,7 @@ class _PlatformReader:
     async def _write_now(self, reads: Sequence[_Read]) -> None:
         now = self.tools.clock()
         rows = [
-            ledger_after(read.account, read.reading, picture=read.picture, now=now, chance=self.tools.chance)
+            ledger_after(read.account, read.reading, picture=read.picture, now=now, rng=self.tools.rng)
             for read in reads
         ]
         written = await self._in_transaction(
@@ -532,15 +528,15 @@ class _PlatformReader:
         outcome = read.reading.outcome
         self.report.outcomes[outcome] += 1
         self.report.pictures_changed += has_changed
-        self.report.not_visible += read.reading.is_about_account_alone
+        self.report.account_hidden += read.reading.account_hidden
         consequence = CONSEQUENCES[outcome]
-        if consequence.is_failure or consequence.picture is PictureFate.DROPPED:
+        if consequence.is_failure or consequence.picture is PictureAction.DROPPED:
             self.report.add_failure(
                 AccountFailure(
                     talent_id=read.account.talent_id,
                     handle=read.account.handle,
                     outcome=outcome,
-                    explanation=read.reading.explanation,
+                    message=read.reading.message,
                 )
             )
 
@@ -604,11 +600,11 @@ def _outcome_of_call(result: CallResult) -> Outcome:
 
 
 def _is_unanswered(reading: Reading) -> bool:
-    return reading.outcome is Outcome.UNAVAILABLE and not reading.is_about_account_alone
+    return reading.outcome is Outcome.UNAVAILABLE and not reading.account_hidden
 
 
-def _for_all(call: Call, outcome: Outcome, explanation: str, *, retry_at: datetime | None = None) -> CallResult:
-    reading = Reading(outcome=outcome, explanation=explanation, retry_at=retry_at)
+def _for_all(call: Call, outcome: Outcome, message: str, *, retry_at: datetime | None = None) -> CallResult:
+    reading = Reading(outcome=outcome, message=message, retry_at=retry_at)
     return CallResult(readings=(reading,) * len(call.accounts))
 
 

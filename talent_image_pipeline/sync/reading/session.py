@@ -24,10 +24,10 @@ from talent_image_pipeline.platforms.transport import ApiTransport, open_api_cli
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.limits.circuit_breaker import CircuitBreaker
 from talent_image_pipeline.sync.limits.quota_gate import QuotaGate
-from talent_image_pipeline.sync.reading.picture_ingest import PictureOwner
+from talent_image_pipeline.sync.reading.picture_ingest import PictureIngest
 from talent_image_pipeline.sync.reading.platform_reader import PlatformTools, ReadingLimits, read_platform
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
-from talent_image_pipeline.sync.tokens.refresh_process import TokenKeeper, open_token_keeper
+from talent_image_pipeline.sync.tokens.refresh_process import RefreshProcess, open_refresh_process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,13 @@ class ReadingSession:
     credentials: PlatformCredentials
     engine: sa.Engine
     store: PictureStore
-    tokens: TokenKeeper
+    tokens: RefreshProcess
     api_client: httpx.AsyncClient
     downloader: PictureDownloader
     workers: PictureWorkers
     limits: ReadingLimits
     clock: Clock
-    chance: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
 
     async def read(
         self,
@@ -51,7 +51,7 @@ class ReadingSession:
         accounts: Sequence[AccountRecord],
         *,
         run_id: str,
-        is_forced: bool,
+        force: bool,
         minimum_hours: float,
     ) -> PlatformReport:
         """Read a platform's accounts; see :func:`~talent_image_pipeline.sync.reading.platform_reader.read_platform`."""
@@ -62,17 +62,17 @@ class ReadingSession:
             tokens=self.tokens,
             gate=QuotaGate(engine=self.engine, quotas=platform.quotas, clock=self.clock),
             circuit=CircuitBreaker(),
-            owner=PictureOwner(downloader=self.downloader, workers=self.workers, store=self.store),
+            owner=PictureIngest(downloader=self.downloader, workers=self.workers, store=self.store),
             engine=self.engine,
             clock=self.clock,
-            chance=self.chance,
+            rng=self.rng,
         )
         downloads, received = self.downloader.downloads, self.downloader.bytes_received
         report = await read_platform(
             tools,
             accounts=accounts,
             run_id=run_id,
-            is_forced=is_forced,
+            force=force,
             minimum_hours=minimum_hours,
             limits=self.limits,
         )
@@ -93,7 +93,7 @@ async def open_reading_session(
         open_api_client() as api_client,
         PictureDownloader(trusted_origins=settings.trusted_origins, clock=clock) as downloader,
         PictureWorkers() as workers,
-        open_token_keeper(database_url=database_url, credentials=credentials, clock=clock) as tokens,
+        open_refresh_process(database_url=database_url, credentials=credentials, clock=clock) as tokens,
     ):
         yield ReadingSession(
             credentials=credentials,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from talent_image_pipeline.platforms.contract import Outcome
 
 #: Failures listed in full; the rest is only counted, so that a report never grows with the batch.
-LISTED_FAILURES = 50
+MAX_LISTED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class AccountFailure:
     talent_id: str
     handle: str
     outcome: Outcome
-    explanation: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,13 @@ class PlatformReport:
     Attributes:
         accounts: Accounts of the batch on this platform.
         not_owed: Of them, those whose next read is not due yet.
-        read_elsewhere: Of them, those that another run is reading or has just read.
-        left: Of them, those not reached before the run's deadline.
+        claimed_by_other_run: Of them, those that another run is reading or has just read.
+        not_reached: Of them, those not reached before the run's deadline.
         outcomes: How the reads ended.
         without_call: Reads that ended without a call, because the platform is to be left alone.
         ended_unanswered: Whether the platform had stopped answering when the run ended.
         superseded: Readings not written because the account changed meanwhile.
-        not_visible: Of the ``unavailable`` ones, those of accounts that the platform shows to nobody, or not to us.
+        account_hidden: Of the ``unavailable`` ones, those of accounts that the platform shows to nobody, or not to us.
         internal_errors: Reads that ended in an error of our own.
         pictures_changed: Accounts whose picture is another one now.
         bytes_received: Of downloaded pictures.
@@ -55,14 +55,14 @@ class PlatformReport:
     platform: str
     accounts: int = 0
     not_owed: int = 0
-    read_elsewhere: int = 0
-    left: int = 0
+    claimed_by_other_run: int = 0
+    not_reached: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     without_call: int = 0
     ended_unanswered: bool = False
     superseded: int = 0
     internal_errors: int = 0
-    not_visible: int = 0
+    account_hidden: int = 0
     pictures_changed: int = 0
     token_refreshes: int = 0
     api_calls: int = 0
@@ -79,7 +79,7 @@ class PlatformReport:
 
     def add_failure(self, failure: AccountFailure) -> None:
         """List a failure, as long as the list is short."""
-        if len(self.failures) < LISTED_FAILURES:
+        if len(self.failures) < MAX_LISTED:
             self.failures.append(failure)
 
 
@@ -115,4 +115,4 @@ class ResolutionReport:
         self.manual += part.manual
         self.deleted += part.deleted
         self.sources += part.sources
-        self.changes += part.changes[: LISTED_FAILURES - len(self.changes)]
+        self.changes += part.changes[: MAX_LISTED - len(self.changes)]

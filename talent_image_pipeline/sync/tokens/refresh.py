@@ -95,7 +95,7 @@ def answer_was_lost(label: str) -> Reading:
     """The old refresh token is spent and its successor never arrived."""
     return Reading(
         outcome=Outcome.NEEDS_RECONNECT,
-        explanation=f"The answer to a token refresh was lost; reconnect {label} in the app.",
+        message=f"The answer to a token refresh was lost; reconnect {label} in the app.",
     )
 
 
@@ -137,14 +137,14 @@ async def refresh_account_token(
         return RefreshReport(failure=failure, calls=calls)
     may_be_lost = seen.refresh_token is not None and (claim.follows_unfinished or calls > 1)
     failure = failure_of(refresh, label=label, may_be_lost=may_be_lost)
-    is_settled = failure.outcome is Outcome.NEEDS_RECONNECT or not (may_be_lost or _is_lost(refresh))
-    is_current = await _give_up(account_id, seen, claimed_at=claim.claimed_at, is_settled=is_settled, engine=engine)
+    is_final = failure.outcome is Outcome.NEEDS_RECONNECT or not (may_be_lost or _is_lost(refresh))
+    is_current = await _give_up(account_id, seen, claimed_at=claim.claimed_at, is_final=is_final, engine=engine)
     return RefreshReport(failure=failure if is_current else None, calls=calls)
 
 
 def failure_of(refresh: TokenRefresh, *, label: str, may_be_lost: bool) -> Reading:
     """Return what an account has when no new pair came: the client's word, unless an answer had been lost before."""
-    failure = refresh.failure or Reading(outcome=Outcome.UNAVAILABLE, explanation=f"{label} gave no new token.")
+    failure = refresh.failure or Reading(outcome=Outcome.UNAVAILABLE, message=f"{label} gave no new token.")
     return answer_was_lost(label) if may_be_lost and failure.outcome is Outcome.NEEDS_RECONNECT else failure
 
 
@@ -170,11 +170,11 @@ async def _claim(account_id: str, seen: SeenTokens, *, engine: sa.Engine, clock:
 
 
 def _not_ours(state: ClaimState) -> Reading:
-    explanation = {
+    message = {
         ClaimState.BUSY: "Another run is still refreshing the account's token.",
         ClaimState.GONE: "The account was removed before its token could be refreshed.",
     }
-    return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation[state])
+    return Reading(outcome=Outcome.UNAVAILABLE, message=message[state])
 
 
 async def _ask(client: PlatformClient, account: Account) -> tuple[TokenRefresh, int]:
@@ -206,16 +206,16 @@ async def _store(
     try:
         await retrying(_in_transaction, engine, store)
     except sa.exc.SQLAlchemyError as error:
-        explanation = f"The new token could not be stored ({type(error).__name__})."
-        return Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation)
+        message = f"The new token could not be stored ({type(error).__name__})."
+        return Reading(outcome=Outcome.UNAVAILABLE, message=message)
     return None
 
 
 async def _give_up(
-    account_id: str, seen: SeenTokens, *, claimed_at: datetime, is_settled: bool, engine: sa.Engine
+    account_id: str, seen: SeenTokens, *, claimed_at: datetime, is_final: bool, engine: sa.Engine
 ) -> bool:
     """End a refresh without a pair; returns whether the tokens that were used are still the account's."""
-    unfinished_since = None if is_settled else claimed_at - REFRESH_LEASE
+    unfinished_since = None if is_final else claimed_at - REFRESH_LEASE
     end = partial(
         end_failed_refresh, account_id=account_id, seen=seen, claimed_at=claimed_at, unfinished_since=unfinished_since
     )

@@ -102,24 +102,24 @@ def _plain(value: object) -> Any:
 
 
 @asynccontextmanager
-async def open_token_keeper(
+async def open_refresh_process(
     *, database_url: SecretStr, credentials: PlatformCredentials, clock: Clock = utc_now
-) -> AsyncIterator["TokenKeeper"]:
+) -> AsyncIterator["RefreshProcess"]:
     """Offer token refreshes for the length of a run. The process is started with the first one.
 
     Leaving waits for the refreshes under way. If the run is cancelled it does not wait: the keeper goes on alone.
     """
     orders = KeeperOrders(database_url=database_url, credentials=credentials)
     async with anyio.create_task_group() as tasks:
-        keeper = TokenKeeper(orders=orders, tasks=tasks, clock=clock)
+        keeper = RefreshProcess(orders=orders, tasks=tasks, clock=clock)
         try:
             yield keeper
         finally:
             keeper.close()
 
 
-class TokenKeeper:
-    """Refreshes tokens on behalf of one run; many at once, in one process. Made by :func:`open_token_keeper`."""
+class RefreshProcess:
+    """Refreshes tokens on behalf of one run; many at once, in one process. Made by :func:`open_refresh_process`."""
 
     def __init__(self, *, orders: KeeperOrders, tasks: anyio.abc.TaskGroup, clock: Clock) -> None:
         self._orders = orders
@@ -189,15 +189,15 @@ class _KeeperProcess:
             async for line in self.answers:
                 if _is_whole(line):
                     answer = _ANSWER.validate_json(line)
-                    self._settle(answer.number, answer.report)
+                    self._resolve(answer.number, answer.report)
         finally:
             self.has_ended = True
             self.close()
             self.answers_transport.close()
             for number in tuple(self.waiting):
-                self._settle(number, _keeper_ended())
+                self._resolve(number, _keeper_ended())
 
-    def _settle(self, number: int, report: RefreshReport) -> None:
+    def _resolve(self, number: int, report: RefreshReport) -> None:
         waiting = self.waiting.pop(number, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(report)
@@ -208,8 +208,8 @@ class _KeeperProcess:
 
 
 def _keeper_ended() -> RefreshReport:
-    explanation = "The process that refreshes tokens ended before it answered."
-    return RefreshReport(failure=Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation))
+    message = "The process that refreshes tokens ended before it answered."
+    return RefreshReport(failure=Reading(outcome=Outcome.UNAVAILABLE, message=message))
 
 
 async def _start_keeper(orders: KeeperOrders) -> _KeeperProcess:
@@ -300,8 +300,8 @@ class _Keeping:
             try:
                 report = await self._refresh(request)
             except Exception as error:  # noqa: BLE001 - texts of errors may show tokens, and others are under way
-                explanation = f"The token could not be refreshed ({type(error).__name__})."
-                report = RefreshReport(failure=Reading(outcome=Outcome.UNAVAILABLE, explanation=explanation))
+                message = f"The token could not be refreshed ({type(error).__name__})."
+                report = RefreshReport(failure=Reading(outcome=Outcome.UNAVAILABLE, message=message))
             line = _line(RefreshAnswer(number=request.number, report=report))
             async with self.writing:
                 with contextlib.suppress(OSError):
