@@ -32,6 +32,15 @@ class Outcome(StrEnum):
     MISCONFIGURED = "misconfigured"
 
 
+class Scope(StrEnum):
+    """Whom an answer speaks of."""
+
+    #: This account, its token or its id: nothing follows for any other account.
+    ACCOUNT = "account"
+    #: Everything that counts against the same quota.
+    PLATFORM = "platform"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """One connected social account, as a client may know it.
@@ -75,12 +84,19 @@ class Reading:
         message: One sentence for the data team, free of secrets. For ``needs_reconnect`` it says what the talent
             must do.
         picture: Present with ``picture`` and ``unchanged``.
-        upstream_id: The network's own id of the account, to be remembered.
+        upstream_id: The network's own id of the account, to be remembered. ``kind:id`` where a network has several
+            kinds of id, of which only those of one kind compare (:func:`is_other_account`).
+        also_known_as: Further ids that the same answer gives the same account, of other kinds.
         retry_at: With ``rate_limited``: until when; none when the platform did not say. With ``unavailable``: set only
             where the platform named a time before which no try is welcome.
-        limits_platform: With ``rate_limited``: whether the whole quota is exhausted (true) or this token alone (false).
+        scope: With ``rate_limited``: whether the whole quota is exhausted or this token's share alone. With
+            ``misconfigured``: whether every call is refused like this, or so far this account's alone; what one
+            account hears holds for the platform once a second account hears it. With ``unavailable``: ``account``
+            where the platform did answer, so that nothing follows for its health.
         is_retryable: With ``unavailable``: whether another try in the same run may help.
         is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
+        is_token_alive: With ``needs_reconnect``: the token works again once the talent has done on the network what
+            the message says, so the account is read again daily.
         account_hidden: With ``unavailable``: the platform did answer, and what it said concerns this account
             and not its own health.
     """
@@ -89,11 +105,28 @@ class Reading:
     message: str
     picture: PictureReference | None = None
     upstream_id: str | None = None
+    also_known_as: tuple[str, ...] = ()
     retry_at: datetime | None = None
-    limits_platform: bool = True
+    scope: Scope = Scope.PLATFORM
     is_retryable: bool = False
     is_token_refused: bool = False
+    is_token_alive: bool = False
     account_hidden: bool = False
+
+
+def is_other_account(remembered: str | None, reading: Reading) -> bool:
+    """Whether an answer is of another account than the one whose id is remembered.
+
+    Only ids of one kind compare: an answer that gives none of the remembered kind says nothing.
+    """
+    given = [found for found in (reading.upstream_id, *reading.also_known_as) if found]
+    comparable = [found for found in given if remembered and _kind_of_id(found) == _kind_of_id(remembered)]
+    return bool(comparable) and remembered not in comparable
+
+
+def _kind_of_id(upstream_id: str) -> str:
+    kind, separator, _ = upstream_id.partition(":")
+    return kind if separator else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +149,19 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class CallResult:
-    """The readings of a call, one for each of its accounts in the same order, and the usage that was reported."""
+    """What a call brought.
+
+    Attributes:
+        readings: One for each of the call's accounts, in the same order.
+        usage: What the platform reported of the quota; none where it reported nothing.
+        must_split: The platform refused the whole call because of one of its accounts and did not say which. The
+            others are only read when the call's halves are planned and made instead, each at its own cost, down to
+            one account. Never set for a call that cannot be divided further.
+    """
 
     readings: tuple[Reading, ...]
     usage: QuotaUsage | None = None
+    must_split: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from talent_image_pipeline.platforms.answer_fields import (
     text_in,
     whole_number_in,
 )
-from talent_image_pipeline.platforms.contract import PictureReference, QuotaUsage, Reading
+from talent_image_pipeline.platforms.contract import PictureReference, QuotaUsage, Reading, Scope
 from talent_image_pipeline.platforms.readings import (
     misconfigured,
     needs_reconnect,
@@ -154,7 +154,7 @@ def _limited(code: int, answer: ApiAnswer, request: GraphRequest) -> Reading:
         return rate_limited(
             "Meta blocks this for reasons of policy (code 368); look into the app's dashboard.",
             retry_at=retry_at or request.now + POLICY_BLOCK_WAIT,
-            limits_platform=not is_own_token,
+            scope=Scope.ACCOUNT if is_own_token else Scope.PLATFORM,
         )
     if code in _APP_LIMIT_CODES:
         return rate_limited(f"The app made too many calls (code {code}).", retry_at=retry_at)
@@ -163,7 +163,7 @@ def _limited(code: int, answer: ApiAnswer, request: GraphRequest) -> Reading:
         f"There were too many calls with this token (code {code}).",
         retry_at=retry_at or (business.regain_at if business else None),
         # The agency's token serves every look-up, so its limit is the limit of them all.
-        limits_platform=not is_own_token,
+        scope=Scope.ACCOUNT if is_own_token else Scope.PLATFORM,
     )
 
 

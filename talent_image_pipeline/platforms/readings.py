@@ -8,7 +8,7 @@ What does not: a network's own error codes (one file per network beside this one
 from datetime import datetime, timedelta
 
 from talent_image_pipeline.platforms.answer_fields import retry_after
-from talent_image_pipeline.platforms.contract import Account, Outcome, PictureReference, Reading
+from talent_image_pipeline.platforms.contract import Account, Outcome, PictureReference, Reading, Scope
 from talent_image_pipeline.platforms.transport import ApiAnswer, Unreachable
 
 # Up to here a wait named by the platform is shorter than our own backoff, and needs no attention.
@@ -54,9 +54,9 @@ def unavailable(message: str, *, is_retryable: bool = False, account_hidden: boo
     )
 
 
-def rate_limited(message: str, *, retry_at: datetime | None, limits_platform: bool = True) -> Reading:
+def rate_limited(message: str, *, retry_at: datetime | None, scope: Scope = Scope.PLATFORM) -> Reading:
     """The platform said stop."""
-    return Reading(outcome=Outcome.RATE_LIMITED, message=message, retry_at=retry_at, limits_platform=limits_platform)
+    return Reading(outcome=Outcome.RATE_LIMITED, message=message, retry_at=retry_at, scope=scope)
 
 
 def not_answered(failure: Unreachable) -> Reading:

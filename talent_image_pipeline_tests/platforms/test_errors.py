@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from talent_image_pipeline.platforms.contract import Account, Outcome
+from talent_image_pipeline.platforms.contract import Account, Outcome, Scope
 from talent_image_pipeline.platforms.instagram import INSTAGRAM
 from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline.platforms.youtube import YOUTUBE
@@ -31,7 +31,6 @@ class Row:
     headers: Mapping[str, str] = field(default_factory=dict)
     is_retryable: bool = False
     retry_at: datetime | None = None
-    limits_platform: bool = True
     is_token_refused: bool = False
     says: str = ""
 
@@ -233,7 +232,7 @@ def assert_reads_as(row: Row, reading: Any) -> None:
 def test_an_error_of_instagram_becomes_its_outcome_in_one_call(row: Row) -> None:
     conversation = converse(INSTAGRAM, [OWN], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert conversation.reading.limits_platform
+    assert conversation.reading.scope is Scope.PLATFORM
     assert len(conversation.received) == 1
 
 
@@ -241,7 +240,7 @@ def test_an_error_of_instagram_becomes_its_outcome_in_one_call(row: Row) -> None
 def test_a_limit_of_one_talents_instagram_token_leaves_the_platform_alone(row: Row) -> None:
     conversation = converse(INSTAGRAM, [OWN], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert not conversation.reading.limits_platform
+    assert conversation.reading.scope is Scope.ACCOUNT
     assert len(conversation.received) == 1
 
 
@@ -251,7 +250,7 @@ def test_an_error_of_a_whole_batch_becomes_the_outcome_of_all_its_accounts(row: 
     conversation = converse(INSTAGRAM, [BY_HANDLE, other], lambda _: row.reply())
     for reading in conversation.readings.values():
         assert_reads_as(row, reading)
-        assert reading.limits_platform
+        assert reading.scope is Scope.PLATFORM
     assert len(conversation.received) == 1
 
 
@@ -281,7 +280,7 @@ def test_a_refusal_of_the_agencys_own_token_is_the_operators_to_solve(row: Row, 
 def test_an_error_of_tiktok_becomes_its_outcome_in_one_call(row: Row) -> None:
     conversation = converse(TIKTOK, [OWN], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert conversation.reading.limits_platform
+    assert conversation.reading.scope is Scope.PLATFORM
     assert len(conversation.received) == 1
 
 
@@ -289,7 +288,7 @@ def test_an_error_of_tiktok_becomes_its_outcome_in_one_call(row: Row) -> None:
 def test_an_error_of_youtube_becomes_its_outcome_in_one_call(row: Row) -> None:
     conversation = converse(YOUTUBE, [CHANNEL], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert conversation.reading.limits_platform
+    assert conversation.reading.scope is Scope.PLATFORM
     assert len(conversation.received) == 1
 
 

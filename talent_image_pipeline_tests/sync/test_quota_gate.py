@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from talent_image_pipeline.database.quota_queries import SharedQuota
 from talent_image_pipeline.database.tables import platform_quotas
-from talent_image_pipeline.platforms.contract import Account, Call, CallResult, Outcome, Quota, QuotaUsage, Reading
+from talent_image_pipeline.platforms.contract import (
+    Account,
+    Call,
+    CallResult,
+    Outcome,
+    Quota,
+    QuotaUsage,
+    Reading,
+    Scope,
+)
 from talent_image_pipeline.sync.limits.quota_gate import (
     Blocked,
     QuotaGate,
@@ -52,10 +61,8 @@ def call_for(account_id: str = "a", *, quota: str = PER_MINUTE.name, cost: int =
     return Call(accounts=(Account(account_id=account_id, handle=account_id),), quota=quota, cost=cost)
 
 
-def limited(*, retry_at: datetime | None = None, limits_platform: bool = True) -> CallResult:
-    reading = Reading(
-        outcome=Outcome.RATE_LIMITED, message="too many calls", retry_at=retry_at, limits_platform=limits_platform
-    )
+def limited(*, retry_at: datetime | None = None, scope: Scope = Scope.PLATFORM) -> CallResult:
+    reading = Reading(outcome=Outcome.RATE_LIMITED, message="too many calls", retry_at=retry_at, scope=scope)
     return CallResult(readings=(reading,))
 
 
@@ -288,7 +295,7 @@ def test_a_run_that_is_under_way_heeds_the_stop_that_another_run_was_told(migrat
 def test_a_limit_of_one_token_stops_that_account_alone_in_every_run(migrated_engine: sa.Engine) -> None:
     async def scenario() -> None:
         time = SimulatedTime()
-        await (await opened_gate(migrated_engine, time)).record_answer(call_for("a"), limited(limits_platform=False))
+        await (await opened_gate(migrated_engine, time)).record_answer(call_for("a"), limited(scope=Scope.ACCOUNT))
         next_run = await opened_gate(migrated_engine, time)
         assert await next_run.admit(call_for("a")) is not None
         assert await next_run.admit(call_for("b")) is None
@@ -315,7 +322,7 @@ def test_a_block_that_lapsed_is_forgotten(migrated_engine: sa.Engine) -> None:
         time = SimulatedTime()
         gate = await opened_gate(migrated_engine, time)
         await gate.record_answer(call_for("a"), limited(retry_at=NOON + timedelta(minutes=1)))
-        await gate.record_answer(call_for("b"), limited(retry_at=NOON + timedelta(minutes=1), limits_platform=False))
+        await gate.record_answer(call_for("b"), limited(retry_at=NOON + timedelta(minutes=1), scope=Scope.ACCOUNT))
         time.now += timedelta(minutes=1)
         for each in (gate, await opened_gate(migrated_engine, time)):
             assert await each.admit(call_for("a")) is None

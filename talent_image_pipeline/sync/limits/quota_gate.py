@@ -27,7 +27,7 @@ from aiolimiter import AsyncLimiter
 from talent_image_pipeline.clock import Clock, utc_now
 from talent_image_pipeline.database import quota_queries
 from talent_image_pipeline.database.quota_queries import SharedQuota
-from talent_image_pipeline.platforms.contract import Call, CallResult, Outcome, Quota, QuotaUsage, Reading
+from talent_image_pipeline.platforms.contract import Call, CallResult, Outcome, Quota, QuotaUsage, Reading, Scope
 
 #: What we take of a documented limit: the rest is for the app's own calls and for clocks that differ.
 TARGET_SHARE = 0.9
@@ -422,7 +422,7 @@ def _blocks_in(call: Call, result: CallResult, now: datetime) -> dict[str, Block
     found: list[tuple[str, Blocked]] = []
     for account, reading in zip(call.accounts, result.readings, strict=True):
         if reading.outcome is Outcome.RATE_LIMITED:
-            key = call.quota if reading.limits_platform else token_key(call.quota, account.account_id)
+            key = call.quota if reading.scope is Scope.PLATFORM else token_key(call.quota, account.account_id)
             found.append((key, Blocked(until=blocked_until(reading, now), because=reading.message)))
     if result.usage is not None and (block := block_for_usage(result.usage, now)):
         tokens = [token_key(call.quota, account.account_id) for account in call.accounts]
