@@ -89,7 +89,6 @@ def platform_metadata(report: PlatformReport, waiting: Sequence[WaitingAccount])
         "read_by_another_run": report.claimed_by_other_run,
         "left_for_later": report.not_reached,
         "superseded": report.superseded,
-        "account_hidden": report.account_hidden,
         "pictures_changed": report.pictures_changed,
         "token_refreshes": report.token_refreshes,
         "api_calls": report.api_calls,

@@ -24,10 +24,12 @@ class Outcome(StrEnum):
     PICTURE = "picture"
     UNCHANGED = "unchanged"
     NO_PICTURE = "no_picture"
+    UNCONFIRMED = "unconfirmed"
     GONE = "gone"
     NEEDS_RECONNECT = "needs_reconnect"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
+    HIDDEN = "hidden"
     REFUSED = "refused"
     MISCONFIGURED = "misconfigured"
 
@@ -97,8 +99,8 @@ class Reading:
         is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
         is_token_alive: With ``needs_reconnect``: the token works again once the talent has done on the network what
             the message says, so the account is read again daily.
-        account_hidden: With ``unavailable``: the platform did answer, and what it said concerns this account
-            and not its own health.
+        suggests: With ``unconfirmed``: what the answer amounts to once a read on a later day says the same,
+            ``no_picture`` or ``gone``.
     """
 
     outcome: Outcome
@@ -111,7 +113,7 @@ class Reading:
     is_retryable: bool = False
     is_token_refused: bool = False
     is_token_alive: bool = False
-    account_hidden: bool = False
+    suggests: Outcome | None = None
 
 
 def is_other_account(remembered: str | None, reading: Reading) -> bool:

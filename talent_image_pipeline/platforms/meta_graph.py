@@ -29,11 +29,11 @@ from talent_image_pipeline.platforms.answer_fields import (
 )
 from talent_image_pipeline.platforms.contract import PictureReference, QuotaUsage, Reading, Scope
 from talent_image_pipeline.platforms.readings import (
+    hidden,
     misconfigured,
     needs_reconnect,
     rate_limited,
     temporarily_down,
-    unavailable,
     unexplained,
 )
 from talent_image_pipeline.platforms.transport import ApiAnswer
@@ -137,10 +137,9 @@ def _permission_missing(error: GraphError, request: GraphRequest) -> Reading:
 
 def _request_refused(error: GraphError, request: GraphRequest) -> Reading:
     if error.code == 110 or error.subcode == 33:
-        return unavailable(
+        return hidden(
             "The account cannot be seen: it is unknown, personal, hidden or restricted by age, and Meta does not say "
-            "which. Its last picture is kept.",
-            account_hidden=True,
+            "which. Its last picture is kept."
         )
     if error.lacks_permission:
         return _permission_missing(error, request)

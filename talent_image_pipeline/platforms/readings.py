@@ -30,8 +30,18 @@ def picture_seen(account: Account, picture: PictureReference, *, upstream_id: st
 
 
 def no_picture(message: str, *, upstream_id: str | None) -> Reading:
-    """The account exists and shows no picture of its own."""
+    """The platform says explicitly that the account shows no picture of its own."""
     return Reading(outcome=Outcome.NO_PICTURE, message=message, upstream_id=upstream_id)
+
+
+def unconfirmed(message: str, *, suggests: Outcome, upstream_id: str | None = None) -> Reading:
+    """The answer lacks the picture (``suggests`` no_picture) or the account (gone), without an explicit word of it."""
+    return Reading(outcome=Outcome.UNCONFIRMED, message=message, suggests=suggests, upstream_id=upstream_id)
+
+
+def hidden(message: str) -> Reading:
+    """The platform answered, and does not show this account to us."""
+    return Reading(outcome=Outcome.HIDDEN, message=message)
 
 
 def needs_reconnect(message: str, *, is_token_refused: bool = False) -> Reading:
@@ -44,14 +54,9 @@ def misconfigured(message: str) -> Reading:
     return Reading(outcome=Outcome.MISCONFIGURED, message=message)
 
 
-def unavailable(message: str, *, is_retryable: bool = False, account_hidden: bool = False) -> Reading:
+def unavailable(message: str, *, is_retryable: bool = False) -> Reading:
     """Nothing was learned of the account."""
-    return Reading(
-        outcome=Outcome.UNAVAILABLE,
-        message=message,
-        is_retryable=is_retryable,
-        account_hidden=account_hidden,
-    )
+    return Reading(outcome=Outcome.UNAVAILABLE, message=message, is_retryable=is_retryable)
 
 
 def rate_limited(message: str, *, retry_at: datetime | None, scope: Scope = Scope.PLATFORM) -> Reading:

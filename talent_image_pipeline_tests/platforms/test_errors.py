@@ -76,9 +76,9 @@ GRAPH_OTHER_ERRORS = {
     "object gone or hidden": Row(
         status=400,
         body=graph(100, 33, "Unsupported get request. It cannot be loaded due to missing permissions."),
-        outcome=DOWN,
+        outcome=Outcome.HIDDEN,
     ),
-    "target unknown": Row(status=400, body=graph(110, 2207013, "Invalid user id"), outcome=DOWN),
+    "target unknown": Row(status=400, body=graph(110, 2207013, "Invalid user id"), outcome=Outcome.HIDDEN),
     "invalid field": Row(
         status=400, body=graph(100, message="(#100) Tried accessing nonexisting field (x)"), outcome=WRONG
     ),

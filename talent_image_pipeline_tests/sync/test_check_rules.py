@@ -76,8 +76,7 @@ def test_an_error_of_our_own_is_an_error() -> None:
 
 
 def test_accounts_that_the_platform_does_not_show_are_no_failure_of_the_platform_nor_of_ours() -> None:
-    hidden = report(picture=5, unavailable=5)
-    hidden.account_hidden = 5
+    hidden = report(picture=5, hidden=5)
     assert judge_answering(hidden).passed
     assert judge_error_budget(hidden).passed
 

@@ -85,6 +85,8 @@ def test_every_read_is_dated_and_waits_to_reach_the_talent(account: AccountRecor
         (Outcome.PICTURE, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.UNCHANGED, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.NO_PICTURE, timedelta(hours=18), timedelta(hours=24)),
+        (Outcome.UNCONFIRMED, timedelta(hours=18), timedelta(hours=24)),
+        (Outcome.HIDDEN, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.REFUSED, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.GONE, timedelta(days=30), timedelta(days=30)),
         (Outcome.UNAVAILABLE, timedelta(minutes=1), timedelta(hours=6)),
@@ -101,6 +103,24 @@ def test_a_dead_token_has_no_next_read_until_the_account_changes() -> None:
     ledger = after(make_account(), Outcome.NEEDS_RECONNECT).ledger
     assert ledger is not None
     assert ledger.next_read_at is None
+
+
+def test_an_account_that_stays_hidden_is_asked_less_and_less_often_down_to_once_a_week() -> None:
+    account = make_account(ledger=make_ledger())
+    waits = []
+    for reads in range(1, 7):
+        ledger = after(account, *[Outcome.HIDDEN] * reads).ledger
+        assert ledger is not None
+        assert ledger.next_read_at is not None
+        assert ledger.read_at is not None
+        waits.append((ledger.next_read_at - ledger.read_at) / timedelta(days=1))
+    assert [round(wait + 0.2) for wait in waits] == [1, 2, 4, 7, 7, 7]
+
+
+def test_what_is_not_confirmed_keeps_the_picture_and_says_why() -> None:
+    ledger = after(make_account(ledger=make_ledger()), Outcome.UNCONFIRMED, suggests=Outcome.GONE).ledger
+    assert ledger is not None
+    assert (ledger.picture_hash, ledger.failure) == ("a" * 64, "words")
 
 
 def test_a_limit_is_waited_out_until_the_platform_said() -> None:

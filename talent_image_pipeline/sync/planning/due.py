@@ -22,7 +22,9 @@ WAITING_OUTCOMES = frozenset({Outcome.UNAVAILABLE, Outcome.RATE_LIMITED})
 REPEATED_OUTCOMES = WAITING_OUTCOMES | {Outcome.MISCONFIGURED}
 
 #: Outcomes after which a read is simply repeated with the talent's next sync.
-DAILY_OUTCOMES = frozenset({Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.REFUSED})
+DAILY_OUTCOMES = frozenset(
+    {Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.UNCONFIRMED, Outcome.REFUSED}
+)
 
 
 class Reason(StrEnum):

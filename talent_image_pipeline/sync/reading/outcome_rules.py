@@ -37,6 +37,7 @@ class NextRead(StrEnum):
     """When an account is read next."""
 
     NEXT_DAY = "next day"
+    NEXT_DAY_GROWING_TO_WEEKLY = "next day, growing to weekly"
     AFTER_30_DAYS = "after 30 days"
     WHEN_ACCOUNT_CHANGES = "when the account changes"
     WHEN_LIMIT_ENDS = "when the limit ends"
@@ -58,6 +59,7 @@ CONSEQUENCES: Mapping[Outcome, Consequence] = MappingProxyType(
         Outcome.PICTURE: Consequence(picture=PictureAction.REPLACED, next_read=NextRead.NEXT_DAY, is_failure=False),
         Outcome.UNCHANGED: Consequence(picture=PictureAction.KEPT, next_read=NextRead.NEXT_DAY, is_failure=False),
         Outcome.NO_PICTURE: Consequence(picture=PictureAction.DROPPED, next_read=NextRead.NEXT_DAY, is_failure=False),
+        Outcome.UNCONFIRMED: Consequence(picture=PictureAction.KEPT, next_read=NextRead.NEXT_DAY, is_failure=False),
         Outcome.GONE: Consequence(picture=PictureAction.DROPPED, next_read=NextRead.AFTER_30_DAYS, is_failure=False),
         Outcome.NEEDS_RECONNECT: Consequence(
             picture=PictureAction.KEPT, next_read=NextRead.WHEN_ACCOUNT_CHANGES, is_failure=True
@@ -66,6 +68,9 @@ CONSEQUENCES: Mapping[Outcome, Consequence] = MappingProxyType(
             picture=PictureAction.KEPT, next_read=NextRead.WHEN_LIMIT_ENDS, is_failure=True
         ),
         Outcome.UNAVAILABLE: Consequence(picture=PictureAction.KEPT, next_read=NextRead.AFTER_BACKOFF, is_failure=True),
+        Outcome.HIDDEN: Consequence(
+            picture=PictureAction.KEPT, next_read=NextRead.NEXT_DAY_GROWING_TO_WEEKLY, is_failure=True
+        ),
         Outcome.REFUSED: Consequence(picture=PictureAction.KEPT, next_read=NextRead.NEXT_DAY, is_failure=True),
         Outcome.MISCONFIGURED: Consequence(
             picture=PictureAction.KEPT, next_read=NextRead.AFTER_AN_HOUR, is_failure=True
@@ -116,7 +121,7 @@ def ledger_after(
         read_at=now,
         next_read_at=_next_read_at(reading, failures=failures, now=now, rng=rng),
         consecutive_failures=failures,
-        failure=reading.message if consequence.is_failure or consequence.picture is PictureAction.DROPPED else None,
+        failure=reading.message if _needs_explaining(reading.outcome) else None,
         awaits_resolution=True,
     )
     named = reading.picture.content_id if reading.picture is not None else None
@@ -135,6 +140,12 @@ def _carry_over(account: AccountRecord, reading: Reading) -> LedgerRecord:
     if is_other_upstream and reading.outcome is not Outcome.UNCHANGED:
         return replace(blank, token_refreshed_at=ledger.token_refreshed_at, consent_ends_at=ledger.consent_ends_at)
     return replace(ledger, talent_id=account.talent_id, handle=account.handle)
+
+
+def _needs_explaining(outcome: Outcome) -> bool:
+    consequence = CONSEQUENCES[outcome]
+    is_dropped = consequence.picture is PictureAction.DROPPED
+    return consequence.is_failure or is_dropped or outcome is Outcome.UNCONFIRMED
 
 
 def _with_picture(
@@ -159,6 +170,8 @@ def _next_read_at(reading: Reading, *, failures: int, now: datetime, rng: random
     match CONSEQUENCES[reading.outcome].next_read:
         case NextRead.NEXT_DAY:
             return now + NEXT_DAY
+        case NextRead.NEXT_DAY_GROWING_TO_WEEKLY:
+            return now + NEXT_DAY + timedelta(days=min(2 ** min(failures - 1, 3), 7) - 1)
         case NextRead.AFTER_30_DAYS:
             return now + NEXT_TRY_OF_A_DELETED_ACCOUNT
         case NextRead.AFTER_AN_HOUR:

@@ -528,7 +528,6 @@ class _PlatformReader:
         outcome = read.reading.outcome
         self.report.outcomes[outcome] += 1
         self.report.pictures_changed += has_changed
-        self.report.account_hidden += read.reading.account_hidden
         consequence = CONSEQUENCES[outcome]
         if consequence.is_failure or consequence.picture is PictureAction.DROPPED:
             self.report.add_failure(
@@ -595,12 +594,8 @@ def _what_waits(done: MemoryObjectReceiveStream[_Read], *, at_most: int) -> list
 
 def _outcome_of_call(result: CallResult) -> Outcome:
     """Return what a call tells about the platform: it is up as soon as one account was answered."""
-    is_silent = all(_is_unanswered(reading) for reading in result.readings)
+    is_silent = all(reading.outcome is Outcome.UNAVAILABLE for reading in result.readings)
     return Outcome.UNAVAILABLE if is_silent else Outcome.UNCHANGED
-
-
-def _is_unanswered(reading: Reading) -> bool:
-    return reading.outcome is Outcome.UNAVAILABLE and not reading.account_hidden
 
 
 def _for_all(call: Call, outcome: Outcome, message: str, *, retry_at: datetime | None = None) -> CallResult:

@@ -33,7 +33,7 @@ class Finding:
 
 def judge_answering(report: PlatformReport) -> Finding:
     """Whether the platform answers: a platform that is down or limits us is a warning, never an error."""
-    unavailable = report.outcomes[Outcome.UNAVAILABLE] - report.account_hidden
+    unavailable = report.outcomes[Outcome.UNAVAILABLE]
     limited = report.outcomes[Outcome.RATE_LIMITED]
     numbers: dict[str, float] = {"reads": report.reads, "unavailable": unavailable, "rate_limited": limited}
     if not unavailable and not limited and not report.not_reached:
@@ -51,7 +51,7 @@ def judge_answering(report: PlatformReport) -> Finding:
 
 def judge_error_budget(report: PlatformReport) -> Finding:
     """Whether reads fail for reasons of our own: a wrong key, a bug, or too many failures on a platform that is up."""
-    unavailable = report.outcomes[Outcome.UNAVAILABLE] - report.account_hidden
+    unavailable = report.outcomes[Outcome.UNAVAILABLE]
     misconfigured = report.outcomes[Outcome.MISCONFIGURED]
     failed = unavailable + misconfigured
     share = failed / report.reads if report.reads else 0.0
@@ -111,7 +111,15 @@ def judge_columns(talents_out_of_sync: Sequence[str], *, talents: int) -> Findin
     return Finding(passed=False, is_error=True, message=message, numbers={"talents": len(talents_out_of_sync)})
 
 
-_ANSWERS = (Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.GONE, Outcome.REFUSED)
+_ANSWERS = (
+    Outcome.PICTURE,
+    Outcome.UNCHANGED,
+    Outcome.NO_PICTURE,
+    Outcome.UNCONFIRMED,
+    Outcome.GONE,
+    Outcome.HIDDEN,
+    Outcome.REFUSED,
+)
 _UNANSWERED = {Outcome.UNAVAILABLE, Outcome.RATE_LIMITED}
 _OURS = {Outcome.MISCONFIGURED}
 

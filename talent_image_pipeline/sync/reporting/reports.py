@@ -45,7 +45,6 @@ class PlatformReport:
         without_call: Reads that ended without a call, because the platform is to be left alone.
         ended_unanswered: Whether the platform had stopped answering when the run ended.
         superseded: Readings not written because the account changed meanwhile.
-        account_hidden: Of the ``unavailable`` ones, those of accounts that the platform shows to nobody, or not to us.
         internal_errors: Reads that ended in an error of our own.
         pictures_changed: Accounts whose picture is another one now.
         bytes_received: Of downloaded pictures.
@@ -62,7 +61,6 @@ class PlatformReport:
     ended_unanswered: bool = False
     superseded: int = 0
     internal_errors: int = 0
-    account_hidden: int = 0
     pictures_changed: int = 0
     token_refreshes: int = 0
     api_calls: int = 0
