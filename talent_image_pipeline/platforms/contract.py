@@ -17,6 +17,9 @@ from talent_image_pipeline.clock import Clock
 from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.transport import ApiTransport
 
+#: Stands in a remembered id between the id and the name by which it was found.
+FOUND_VIA = " via "
+
 
 class Outcome(StrEnum):
     """The closed set that every answer of a platform, however odd, is turned into."""
@@ -86,8 +89,8 @@ class Reading:
         message: One sentence for the data team, free of secrets. For ``needs_reconnect`` it says what the talent
             must do.
         picture: Present with ``picture`` and ``unchanged``.
-        upstream_id: The network's own id of the account, to be remembered. ``kind:id`` where a network has several
-            kinds of id, of which only those of one kind compare (:func:`is_other_account`).
+        upstream_id: The network's own id of the account, to be remembered as it is. ``kind:id`` where a network has
+            several kinds of id, ``id via name`` where it was found by a name (:func:`is_other_account`).
         also_known_as: Further ids that the same answer gives the same account, of other kinds.
         retry_at: With ``rate_limited``: until when; none when the platform did not say. With ``unavailable``: set only
             where the platform named a time before which no try is welcome.
@@ -97,8 +100,8 @@ class Reading:
             where the platform did answer, so that nothing follows for its health.
         is_retryable: With ``unavailable``: whether another try in the same run may help.
         is_token_refused: With ``needs_reconnect``: the access token was refused; refreshing it once may help.
-        is_token_alive: With ``needs_reconnect``: the token works again once the talent has done on the network what
-            the message says, so the account is read again daily.
+        is_read_daily: With ``needs_reconnect``: what the message asks for is done on the network itself, where the app
+            sees no change (a security check to pass, a handle to claim), so the account is read again next day.
         suggests: With ``unconfirmed``: what the answer amounts to once a read on a later day says the same,
             ``no_picture`` or ``gone``.
     """
@@ -112,22 +115,30 @@ class Reading:
     scope: Scope = Scope.PLATFORM
     is_retryable: bool = False
     is_token_refused: bool = False
-    is_token_alive: bool = False
+    is_read_daily: bool = False
     suggests: Outcome | None = None
 
 
 def is_other_account(remembered: str | None, reading: Reading) -> bool:
     """Whether an answer is of another account than the one whose id is remembered.
 
-    Only ids of one kind compare: an answer that gives none of the remembered kind says nothing.
+    Only ids of one kind compare: an answer that gives none of the remembered kind says nothing. The name by which an id
+    was found does not count.
     """
-    given = [found for found in (reading.upstream_id, *reading.also_known_as) if found]
-    comparable = [found for found in given if remembered and _kind_of_id(found) == _kind_of_id(remembered)]
-    return bool(comparable) and remembered not in comparable
+    if remembered is None:
+        return False
+    known = _bare_id(remembered)
+    given = [_bare_id(found) for found in (reading.upstream_id, *reading.also_known_as) if found]
+    comparable = [found for found in given if _kind_of_id(found) == _kind_of_id(known)]
+    return bool(comparable) and known not in comparable
 
 
-def _kind_of_id(upstream_id: str) -> str:
-    kind, separator, _ = upstream_id.partition(":")
+def _bare_id(upstream_id: str) -> str:
+    return upstream_id.partition(FOUND_VIA)[0]
+
+
+def _kind_of_id(bare_id: str) -> str:
+    kind, separator, _ = bare_id.partition(":")
     return kind if separator else ""
 
 

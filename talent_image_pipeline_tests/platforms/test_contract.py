@@ -12,7 +12,7 @@ def reading_with(*upstream_ids: str) -> Reading:
 
 @pytest.mark.parametrize(
     ("remembered", "given"),
-    [("2", ("1",)), ("union:2", ("union:1", "open")), ("open", ("union:1", "other"))],
+    [("2", ("1",)), ("2 via @a", ("1 via @a",)), ("union:2", ("union:1", "open")), ("open", ("union:1", "other"))],
 )
 def test_another_id_of_the_same_kind_is_another_account(remembered: str, given: tuple[str, ...]) -> None:
     assert is_other_account(remembered, reading_with(*given))
@@ -24,6 +24,8 @@ def test_another_id_of_the_same_kind_is_another_account(remembered: str, given: 
         (None, ("1",)),
         ("1", ()),
         ("1", ("1",)),
+        ("1 via @before", ("1 via @after",)),
+        ("1 via @before", ("1",)),
         ("union:1", ("open",)),
         ("open", ("union:1",)),
         ("open", ("union:1", "open")),
