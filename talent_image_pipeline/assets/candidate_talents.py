@@ -15,8 +15,7 @@ from talent_image_pipeline.assets.checks import NO_TRUSTED_ORIGINS, candidate_ch
 from talent_image_pipeline.assets.frames import column_schema
 from talent_image_pipeline.assets.naming import GROUP, OWNERS, TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.database import candidate_queries, tables
-from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database import candidate_queries, tables, transactions
 from talent_image_pipeline.resources import DatabaseResource, SyncScopeResource
 from talent_image_pipeline.sync.planning.candidates import Selection, UnknownTalentError, choose_candidates
 from talent_image_pipeline.sync.planning.scope import SyncScope
@@ -93,12 +92,11 @@ def batch_of(context: dg.AssetExecutionContext, database: DatabaseResource) -> s
     """
     if _chooses_candidates(context):
         return context.run.run_id
-    with read_only(database.engine).begin() as connection:
-        # The run that is repeated may itself have repeated one, without choosing anew.
-        for repeated in (context.run.parent_run_id, context.run.root_run_id):
-            if repeated is not None and candidate_queries.load_candidates(connection, repeated):
-                return repeated
-        newest = candidate_queries.newest_batch(connection)
+    # The run that is repeated may itself have repeated one, without choosing anew.
+    for repeated in (context.run.parent_run_id, context.run.root_run_id):
+        if repeated is not None and transactions.read(database.engine, candidate_queries.load_candidates, repeated):
+            return repeated
+    newest = transactions.read(database.engine, candidate_queries.newest_batch)
     if newest is None:
         raise dg.Failure(
             description="No batch has been chosen yet: materialize candidate_talents first.", allow_retries=False

@@ -19,8 +19,7 @@ from talent_image_pipeline.assets.checks import (
 from talent_image_pipeline.assets.frames import column_schema, platform_metadata
 from talent_image_pipeline.assets.naming import GROUP, OWNERS
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.database import account_queries, ledger_queries, tables
-from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database import account_queries, ledger_queries, tables, transactions
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.resources import DatabaseResource, PlatformsResource, SyncScopeResource
 from talent_image_pipeline.sync.reporting.check_rules import judge_answering, judge_connections, judge_error_budget
@@ -57,18 +56,23 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
         batch = batch_of(context, database)
         if context.run.parent_run_id is not None:
             # The run that this one repeats has ended, perhaps by being killed: nobody reads what it claimed.
-            with database.engine.begin() as connection:
-                ledger_queries.release_claims(connection, run_id=context.run.parent_run_id, platform=platform.name)
-        with read_only(database.engine).begin() as connection:
-            accounts = account_queries.load_batch_accounts(
-                connection,
-                run_id=batch,
+            transactions.write(
+                database.engine,
+                ledger_queries.release_claims,
+                run_id=context.run.parent_run_id,
                 platform=platform.name,
-                verified_only=database.settings.talent_image_verified_only,
             )
+        accounts = transactions.read(
+            database.engine,
+            account_queries.load_batch_accounts,
+            run_id=batch,
+            platform=platform.name,
+            verified_only=database.settings.talent_image_verified_only,
+        )
         report = platforms.read(platform, accounts, run_id=context.run.run_id, scope=scope.scope())
-        with read_only(database.engine).begin() as connection:
-            waiting = accounts_waiting_for_their_talent(connection, platform=platform, now=utc_now())
+        waiting = transactions.read(
+            database.engine, accounts_waiting_for_their_talent, platform=platform, now=utc_now()
+        )
         context.log.info("[TALENT_IMAGE] %s: %s", platform.label, _summary(report))
         return dg.MaterializeResult(
             metadata=platform_metadata(report, waiting),

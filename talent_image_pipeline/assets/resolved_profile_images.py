@@ -15,8 +15,7 @@ from talent_image_pipeline.assets.checks import COLUMNS_MATCH_HISTORY, check_res
 from talent_image_pipeline.assets.frames import column_schema, resolution_metadata
 from talent_image_pipeline.assets.naming import GROUP, OWNERS, TRIGGER_TAG
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.database import candidate_queries, tables
-from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database import candidate_queries, tables, transactions
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import DatabaseResource
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish, talents_out_of_sync
@@ -46,8 +45,7 @@ def resolved_profile_images_asset() -> dg.AssetsDefinition:
     def resolved_profile_images(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         started = time.perf_counter()
         batch = batch_of(context, database)
-        with read_only(database.engine).begin() as connection:
-            candidates = candidate_queries.load_candidates(connection, batch)
+        candidates = transactions.read(database.engine, candidate_queries.load_candidates, batch)
         rules = PublishingRules(
             public_url=database.settings.talent_image_public_url,
             verified_only=database.settings.talent_image_verified_only,

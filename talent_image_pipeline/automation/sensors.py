@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from talent_image_pipeline.assets.naming import TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB, sync_profile_images
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.database import candidate_queries
-from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database import candidate_queries, transactions
 from talent_image_pipeline.resources import DatabaseResource, scope_config, talents_named_in
 from talent_image_pipeline.sync.planning.candidates import reading_rules
 from talent_image_pipeline.sync.planning.change_requests import (
@@ -80,8 +79,9 @@ def social_account_changes(context: dg.SensorEvaluationContext, database: Databa
 
 def _find_changes(database: DatabaseResource, *, now: datetime) -> list[AccountChange]:
     rules = reading_rules(verified_only=database.settings.talent_image_verified_only)
-    with read_only(database.engine).begin() as connection:
-        findings = candidate_queries.find_changed_accounts(connection, rules=rules, now=now, limit=_CHANGES_PER_TICK)
+    findings = transactions.read(
+        database.engine, candidate_queries.find_changed_accounts, rules=rules, now=now, limit=_CHANGES_PER_TICK
+    )
     return [
         AccountChange(
             account_id=finding.account_id,
@@ -110,8 +110,7 @@ def _talents_in_flight(instance: dg.DagsterInstance, engine: sa.Engine, *, now: 
     runs = [run for run in instance.get_runs(filters=lately) if run.job_name in {SYNC_JOB, REFRESH_JOB}]
     talents = set(_talents_of(runs))
     unnamed = [run.run_id for run in runs if not set(_talents_of([run]))]
-    with read_only(engine).begin() as connection:
-        return talents | candidate_queries.candidates_of_runs(connection, unnamed)
+    return talents | transactions.read(engine, candidate_queries.candidates_of_runs, unnamed)
 
 
 def _talents_of(runs: Iterable[dg.DagsterRun]) -> Iterable[str]:

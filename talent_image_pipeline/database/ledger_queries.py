@@ -213,9 +213,7 @@ def forget_accounts(connection: sa.Connection, account_ids: Sequence[str]) -> No
         connection.execute(sa.delete(ledger).where(ledger.c.account_id.in_(list(account_ids))))
 
 
-def live_claims(connection: sa.Connection, account_ids: Sequence[str], *, now: datetime) -> dict[str, datetime]:
-    """Return which of these accounts another run reads right now, and until when its claim holds."""
-    statement = sa.select(ledger.c.account_id, ledger.c.claimed_until).where(
-        ledger.c.account_id.in_(list(account_ids)), ledger.c.claimed_until > now
-    )
-    return {row[0]: row[1] for row in connection.execute(statement)}
+def is_any_claimed(connection: sa.Connection, account_ids: Sequence[str], *, now: datetime) -> bool:
+    """Whether a run reads any of these accounts right now."""
+    claims = sa.exists().where(ledger.c.account_id.in_(list(account_ids)), ledger.c.claimed_until > now)
+    return bool(connection.scalar(sa.select(claims)))

@@ -25,8 +25,6 @@ _REFERENCES: Final[tuple[sa.Column[Any], ...]] = (
     profile_image_pins.c.picture_hash,
 )
 _LOCK_TIMEOUT: Final = "1s"
-_LOCK_NOT_AVAILABLE: Final = "55P03"
-_DEADLOCK_DETECTED: Final = "40P01"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,17 +81,12 @@ def keep_claims_out(connection: sa.Connection) -> None:
 
     Raises:
         sqlalchemy.exc.OperationalError: when this, or any later lock of the transaction, cannot be had within a second;
-            see :func:`is_lock_conflict`.
+            see :func:`~talent_image_pipeline.database.transactions.is_lock_conflict`.
     """
     if connection.dialect.name == "postgresql":
         # Whoever waits for a table's lock makes all writers after it wait too: give up before a run notices.
         connection.execute(sa.select(sa.func.set_config("lock_timeout", _LOCK_TIMEOUT, True)))
         connection.execute(sa.text(f"LOCK TABLE {ledger.name} IN SHARE ROW EXCLUSIVE MODE"))
-
-
-def is_lock_conflict(error: sa.exc.OperationalError) -> bool:
-    """Whether a transaction failed only because another one held a lock: it may be tried again."""
-    return getattr(error.orig, "pgcode", None) in {_LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED}
 
 
 def is_any_account_claimed(connection: sa.Connection, *, now: datetime) -> bool:

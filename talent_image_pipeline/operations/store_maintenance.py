@@ -35,7 +35,7 @@ import anyio.to_thread
 import sqlalchemy as sa
 
 from talent_image_pipeline.clock import Clock
-from talent_image_pipeline.database import maintenance_queries
+from talent_image_pipeline.database import maintenance_queries, transactions
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.pictures.store.picture_store import PictureStore, StoredPicture
 from talent_image_pipeline.pictures.store.verification import Damage, find_garbage, verify_pictures
@@ -216,7 +216,7 @@ class _ExclusiveWindow:
                     raise _SyncsAreReadingError
                 return work(connection)
         except sa.exc.OperationalError as error:
-            if maintenance_queries.is_lock_conflict(error):
+            if transactions.is_lock_conflict(error):
                 raise _SyncsAreReadingError from None
             raise
 
@@ -299,7 +299,7 @@ async def verify_store(
     try:
         noted = await _ExclusiveWindow(engine=engine, clock=clock, waits_until=waits_until).use(note_damage)
     except _SyncsAreReadingError:
-        noted = await anyio.to_thread.run_sync(_in_transaction, engine, note_damage)
+        noted = await transactions.write_in_thread(engine, note_damage)
     damaged = [
         DamagedPicture(
             content_hash=content_hash,
@@ -327,11 +327,6 @@ class _Noted:
     recorded: set[str]
     accounts: dict[str, int]
     recovered: int
-
-
-def _in_transaction(engine: sa.Engine, work: Callable[[sa.Connection], _Result]) -> _Result:
-    with engine.begin() as connection:
-        return work(connection)
 
 
 def _note_damage(

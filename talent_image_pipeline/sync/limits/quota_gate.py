@@ -16,16 +16,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import partial
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import anyio
-import anyio.to_thread
 import sqlalchemy as sa
 from aiolimiter import AsyncLimiter
 
 from talent_image_pipeline.clock import Clock, utc_now
-from talent_image_pipeline.database import quota_queries
+from talent_image_pipeline.database import quota_queries, transactions
 from talent_image_pipeline.database.quota_queries import SharedQuota
 from talent_image_pipeline.platforms.contract import Call, CallResult, Outcome, Quota, QuotaUsage, Reading, Scope
 
@@ -51,7 +49,6 @@ SAVE_USAGE_EVERY = timedelta(seconds=10)
 
 _SLICES = 12
 
-_Result = TypeVar("_Result")
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -283,8 +280,10 @@ class QuotaGate:
     async def load(self) -> None:
         """Learn what other runs were told, and forget what is over."""
         now = self._clock()
-        await self._in_transaction(partial(quota_queries.forget_lapsed_blocks, now=now))
-        blocks = await self._in_transaction(partial(quota_queries.blocks_of, quotas=tuple(self._lanes), now=now))
+        await transactions.write_in_thread(self._engine, partial(quota_queries.forget_lapsed_blocks, now=now))
+        blocks = await transactions.read_in_thread(
+            self._engine, quota_queries.blocks_of, quotas=tuple(self._lanes), now=now
+        )
         self._blocks.update({key: Blocked(until=until, because=why) for key, (until, why) in blocks.items()})
 
     async def admit(self, call: Call, *, deadline: datetime | None = None) -> Blocked | None:
@@ -343,7 +342,7 @@ class QuotaGate:
             return
         self._blocks[key] = block
         store = partial(quota_queries.store_block, key=key, until=block.until, because=block.because)
-        await self._in_transaction(partial(store, now=self._clock()))
+        await transactions.write_in_thread(self._engine, partial(store, now=self._clock()))
 
     async def _wait_for_room(self, lane: _Lane, cost: int, *, give_up_at: datetime) -> Blocked | None:
         while isinstance(refusal := await self._reserve(lane, cost), RetryAt):
@@ -369,7 +368,7 @@ class QuotaGate:
     async def _reserve_for(self, lane: _Lane, tickets: Sequence[_Ticket]) -> None:
         costs = [ticket.cost for ticket in tickets]
         reserve = partial(reserve_calls, quota=lane.quota, costs=costs, now=self._clock())
-        admission, shared = await self._in_transaction(reserve)
+        admission, shared = await transactions.write_in_thread(self._engine, reserve)
         self._merge_shared(lane, shared, admission)
         for position, ticket in enumerate(tickets):
             ticket.refusal = None if position < admission.admitted else admission.refusal
@@ -402,14 +401,7 @@ class QuotaGate:
         now = self._clock()
         lane.is_saved, lane.saved_at = True, now
         store = partial(quota_queries.store_usage, quota=lane.quota.name, percent=lane.percent, now=now)
-        await self._in_transaction(store)
-
-    async def _in_transaction(self, query: Callable[[sa.Connection], _Result]) -> _Result:
-        def run() -> _Result:
-            with self._engine.begin() as connection:
-                return query(connection)
-
-        return await anyio.to_thread.run_sync(run)
+        await transactions.write_in_thread(self._engine, store)
 
 
 def token_key(quota: str, account_id: str) -> str:

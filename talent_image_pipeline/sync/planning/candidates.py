@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from talent_image_pipeline.database import candidate_queries, history_queries
+from talent_image_pipeline.database import candidate_queries, history_queries, transactions
 from talent_image_pipeline.database.candidate_queries import CandidateRow, ReadingRules
-from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sync.planning.due import (
     REPEATED_OUTCOMES,
@@ -69,7 +68,8 @@ def choose_candidates(
     Raises:
         UnknownTalentError: naming the first unknown id.
     """
-    with engine.begin() as connection:
+
+    def choose(connection: sa.Connection) -> Selection:
         manual: tuple[str, ...] = ()
         if scope.talent_ids:
             manual = _check_named(connection, scope.talent_ids, must_exist=must_exist)
@@ -81,17 +81,21 @@ def choose_candidates(
             chosen_at=now,
         )
         candidate_queries.forget_batches_before(connection, now - BATCHES_ARE_KEPT_FOR)
-    return Selection(candidates=tuple(candidates), manual=manual)
+        return Selection(candidates=tuple(candidates), manual=manual)
+
+    return transactions.write(engine, choose)
 
 
 def plan_daily_batches(engine: sa.Engine, *, now: datetime, verified_only: bool) -> list[tuple[str, ...]]:
     """Return everybody who is due today, in batches, never synced talents first, then the longest waiting."""
     rules = reading_rules(verified_only=verified_only)
     synced_before = now - timedelta(hours=DAILY_MINIMUM_HOURS)
-    with read_only(engine).begin() as connection:
+
+    def find(connection: sa.Connection) -> list[str]:
         due = candidate_queries.find_due_talent_ids(connection, rules=rules, now=now, synced_before=synced_before)
-        due += candidate_queries.find_deleted_talents(connection)
-    return list(batches(due, size=BATCH_SIZE))
+        return due + candidate_queries.find_deleted_talents(connection)
+
+    return list(batches(transactions.read(engine, find), size=BATCH_SIZE))
 
 
 def _find_candidates(
@@ -141,9 +145,7 @@ def require_talent(engine: sa.Engine, talent_id: str) -> None:
     Raises:
         UnknownTalentError: naming the id and the nearest ids or names.
     """
-    with read_only(engine).begin() as connection:
-        if not history_queries.load_talents(connection, [talent_id]):
-            raise UnknownTalentError(_unknown_talent(connection, talent_id))
+    transactions.read(engine, _check_named, [talent_id], must_exist=True)
 
 
 def _unknown_talent(connection: sa.Connection, talent_id: str) -> str:

@@ -11,10 +11,8 @@ from datetime import datetime
 import anyio.to_thread
 import sqlalchemy as sa
 
-from talent_image_pipeline.database import history_queries, ledger_queries
-from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database import history_queries, ledger_queries, transactions
 from talent_image_pipeline.database.records import PictureRecord, PinRecord, VersionRecord
-from talent_image_pipeline.database.transactions import in_transaction
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError, require_talent
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states, publish_choice
@@ -55,11 +53,7 @@ async def roll_back(
     """
     await anyio.to_thread.run_sync(require_talent, engine, talent_id)
 
-    def find() -> VersionRecord:
-        with read_only(engine).begin() as connection:
-            return _find_version(connection, talent_id, version_id=version_id, rules=rules)
-
-    version = await anyio.to_thread.run_sync(find)
+    version = await transactions.read_in_thread(engine, _find_version, talent_id, version_id=version_id, rules=rules)
     # What a version names is never removed, so the answer still holds when the pin is written.
     if version.picture_hash is not None and not await store.has(version.picture_hash):
         raise PinningRefusedError(f"The picture of version {version.version_id} is not in the picture store.")
@@ -86,7 +80,7 @@ def unpin(engine: sa.Engine, talent_id: str, *, rules: PublishingRules, now: dat
         why = f"unpinned from version {state.pin.version_id}"
         return publish_choice(connection, replace(state, pin=None), why=why, rules=rules, now=now)
 
-    return in_transaction(engine, free)
+    return transactions.write(engine, free)
 
 
 def choose_version(
@@ -147,7 +141,7 @@ def _pin(engine: sa.Engine, version: VersionRecord, *, rules: PublishingRules, n
         history_queries.save_pin(connection, pin)
         publish_choice(connection, replace(state, pin=pin), rules=rules, now=now)
 
-    in_transaction(engine, pin_and_publish)
+    transactions.write(engine, pin_and_publish)
 
 
 def _load_state(connection: sa.Connection, talent_id: str, *, rules: PublishingRules, lock: bool) -> TalentState:

@@ -7,16 +7,13 @@ What does not: the choice itself (``resolution.py``).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 import sqlalchemy as sa
 
-from talent_image_pipeline.database import account_queries, history_queries, ledger_queries
+from talent_image_pipeline.database import account_queries, history_queries, ledger_queries, transactions
 from talent_image_pipeline.database.candidate_queries import CandidateRow
-from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.history_queries import NewVersion, TalentColumns
 from talent_image_pipeline.database.records import AccountRecord, TalentRecord
-from talent_image_pipeline.database.transactions import in_transaction
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sync.planning.due import Reason, batches
 from talent_image_pipeline.sync.publishing.resolution import (
@@ -64,8 +61,7 @@ def publish(
     report = ResolutionReport()
     ordered = sorted(candidates, key=lambda row: row.talent_id)
     for batch in batches(ordered, size=TALENTS_PER_TRANSACTION):
-        work = partial(_publish_batch, batch=batch, rules=rules, run_id=run_id, now=now)
-        report.include(in_transaction(engine, work))
+        report.include(transactions.write(engine, _publish_batch, batch=batch, rules=rules, run_id=run_id, now=now))
     return report
 
 
@@ -101,19 +97,23 @@ def talents_out_of_sync(engine: sa.Engine, talent_ids: Sequence[str], *, rules: 
     """Return the talents whose columns show something else than their current version, or a picture we do not own."""
     found: list[str] = []
     for batch in batches(sorted(talent_ids), size=TALENTS_PER_TRANSACTION):
-        with read_only(engine).begin() as connection:
-            talents = history_queries.load_talents(connection, batch)
-            versions = history_queries.current_versions(connection, batch)
-            hashes = {version.picture_hash for version in versions.values() if version.picture_hash is not None}
-            owned = ledger_queries.load_pictures(connection, hashes)
-        for talent in talents:
-            version = versions.get(talent.talent_id)
-            if version is None or talent.image_source == MANUAL:
-                continue
-            shown = (talent.image_source, talent.image_url)
-            is_owned = version.picture_hash is None or version.picture_hash in owned
-            if shown != (version.source, rules.image_url(version.picture_hash)) or not is_owned:
-                found.append(talent.talent_id)
+        found += transactions.read(engine, _out_of_sync_in, batch, rules=rules)
+    return found
+
+
+def _out_of_sync_in(connection: sa.Connection, talent_ids: Sequence[str], *, rules: PublishingRules) -> list[str]:
+    versions = history_queries.current_versions(connection, talent_ids)
+    hashes = {version.picture_hash for version in versions.values() if version.picture_hash is not None}
+    owned = ledger_queries.load_pictures(connection, hashes)
+    found: list[str] = []
+    for talent in history_queries.load_talents(connection, talent_ids):
+        version = versions.get(talent.talent_id)
+        if version is None or talent.image_source == MANUAL:
+            continue
+        shown = (talent.image_source, talent.image_url)
+        is_owned = version.picture_hash is None or version.picture_hash in owned
+        if shown != (version.source, rules.image_url(version.picture_hash)) or not is_owned:
+            found.append(talent.talent_id)
     return found
 
 

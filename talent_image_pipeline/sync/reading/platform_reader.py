@@ -13,23 +13,20 @@ processes of its own) and writing overlap.
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
-import anyio.to_thread
 import sqlalchemy as sa
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from pydantic import SecretStr
 
 from talent_image_pipeline.clock import Clock
-from talent_image_pipeline.database import account_queries, ledger_queries
+from talent_image_pipeline.database import account_queries, ledger_queries, transactions
 from talent_image_pipeline.database.records import AccountRecord, PictureRecord
-from talent_image_pipeline.database.transactions import in_transaction
 from talent_image_pipeline.pictures.download.downloader import PictureExpired
 from talent_image_pipeline.platforms.contract import (
     Account,
@@ -60,8 +57,6 @@ from talent_image_pipeline.sync.tokens.refresh import RefreshReport, is_readable
 from talent_image_pipeline.sync.tokens.refresh_process import RefreshProcess
 
 _logger = logging.getLogger(__name__)
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 #: Accounts claimed at a time: whole calls of 50, and few enough that a claim is short.
 CLAIM_CHUNK = 200
@@ -187,8 +182,11 @@ class _PlatformReader:
                 await self._run_stages(owed)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._in_transaction(
-                    ledger_queries.release_claims, run_id=self.run_id, platform=self.tools.platform.name
+                await transactions.write_in_thread(
+                    self.tools.engine,
+                    ledger_queries.release_claims,
+                    run_id=self.run_id,
+                    platform=self.tools.platform.name,
                 )
                 await self.tools.gate.save()
 
@@ -237,13 +235,18 @@ class _PlatformReader:
     ) -> list[AccountRecord]:
         """Claim a chunk and hand out its calls; returns the accounts that another run has."""
         now = self.tools.clock()
-        mine = await self._in_transaction(
-            ledger_queries.claim_accounts, chunk, run_id=self.run_id, until=self._claim_ends(now), now=now
+        mine = await transactions.write_in_thread(
+            self.tools.engine,
+            ledger_queries.claim_accounts,
+            chunk,
+            run_id=self.run_id,
+            until=self._claim_ends(now),
+            now=now,
         )
         accounts = [account for account in chunk if account.account_id in mine]
         ledgers = [account.ledger for account in accounts if account.ledger is not None]
         hashes = {ledger.picture_hash for ledger in ledgers if ledger.picture_hash is not None}
-        self.pictures.update(await self._in_transaction(ledger_queries.load_pictures, hashes))
+        self.pictures.update(await transactions.read_in_thread(self.tools.engine, ledger_queries.load_pictures, hashes))
         self.claimed.update({account.account_id: account for account in accounts})
         for call in self.tools.client.plan_calls([self._as_the_client_knows_it(account) for account in accounts]):
             await calls.send(call)
@@ -254,15 +257,20 @@ class _PlatformReader:
         account_ids = [account.account_id for account in accounts]
         with anyio.move_on_after(self.limits.wait_for_claims_seconds):
             # The claims are other processes': only the database tells when they end.
-            while await self._in_transaction(ledger_queries.live_claims, account_ids, now=self.tools.clock()):  # noqa: ASYNC110
+            while await self._is_any_claimed(account_ids):  # noqa: ASYNC110
                 await anyio.sleep(_SECONDS_BETWEEN_CLAIM_LOOKS)
         read_before = {account.account_id: account.ledger and account.ledger.read_at for account in accounts}
-        current = await self._in_transaction(account_queries.load_accounts, account_ids)
+        current = await transactions.read_in_thread(self.tools.engine, account_queries.load_accounts, account_ids)
         return [
             account
             for account in current
             if account.connected and (account.ledger and account.ledger.read_at) == read_before[account.account_id]
         ]
+
+    async def _is_any_claimed(self, account_ids: Sequence[str]) -> bool:
+        return await transactions.read_in_thread(
+            self.tools.engine, ledger_queries.is_any_claimed, account_ids, now=self.tools.clock()
+        )
 
     def _as_the_client_knows_it(self, account: AccountRecord) -> Account:
         ledger = account.ledger if is_same_account(account.ledger, account) else None
@@ -293,7 +301,9 @@ class _PlatformReader:
             await anyio.sleep(self.limits.claim_seconds / 3)
             until = self._claim_ends(self.tools.clock())
             try:
-                await self._in_transaction(ledger_queries.renew_claims, run_id=self.run_id, until=until)
+                await transactions.write_in_thread(
+                    self.tools.engine, ledger_queries.renew_claims, run_id=self.run_id, until=until
+                )
             except sa.exc.SQLAlchemyError as error:
                 # The claims hold for two more tries; if they lapse, what was read is at worst not written.
                 _logger.warning("[TALENT_IMAGE] claims could not be renewed: %s", type(error).__name__)
@@ -399,7 +409,9 @@ class _PlatformReader:
             may_go_on = is_readable_without_refresh(record.token_expires_at, self.tools.clock())
             return call if is_passing and may_go_on else refreshed.failure
         self.report.token_refreshes += bool(refreshed.calls)
-        current = await self._in_transaction(account_queries.load_accounts, [account.account_id])
+        current = await transactions.read_in_thread(
+            self.tools.engine, account_queries.load_accounts, [account.account_id]
+        )
         if not current:
             return Reading(outcome=Outcome.UNAVAILABLE, message="the account was removed while it was read")
         # What was read is written only if the account is still in the state that it has now.
@@ -509,7 +521,8 @@ class _PlatformReader:
             ledger_after(read.account, read.reading, picture=read.picture, now=now, rng=self.tools.rng)
             for read in reads
         ]
-        written = await self._in_transaction(
+        written = await transactions.write_in_thread(
+            self.tools.engine,
             ledger_queries.write_readings,
             rows,
             new_pictures=[read.record for read in reads if read.record is not None],
@@ -560,17 +573,6 @@ class _PlatformReader:
             yield
         finally:
             self.report.seconds_by_stage[stage] += time.perf_counter() - started
-
-    async def _in_transaction(
-        self,
-        query: Callable[Concatenate[sa.Connection, _Arguments], _Result],
-        *arguments: _Arguments.args,
-        **named: _Arguments.kwargs,
-    ) -> _Result:
-        def run() -> _Result:
-            return in_transaction(self.tools.engine, lambda connection: query(connection, *arguments, **named))
-
-        return await anyio.to_thread.run_sync(run)
 
 
 def _expected_pictures(accounts: Sequence[AccountRecord]) -> int:

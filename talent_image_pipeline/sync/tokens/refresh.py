@@ -9,14 +9,11 @@ TikTok's refresh token dies the moment its successor is handed out. Between that
 exists in memory alone, so a refresh runs in a process of its own that outlives the run.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 import sqlalchemy as sa
 from tenacity import (
     AsyncRetrying,
@@ -28,6 +25,7 @@ from tenacity import (
 )
 
 from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.database import transactions
 from talent_image_pipeline.database.token_queries import (
     ClaimState,
     NewTokens,
@@ -56,8 +54,6 @@ PAUSE_BEFORE_SECOND_REQUEST_SECONDS = 0.5
 STORE_FOR_SECONDS = 600.0
 
 CONSENT_IS_REPORTED_BEFORE = timedelta(days=14)
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +161,7 @@ async def _claim(account_id: str, seen: SeenTokens, *, engine: sa.Engine, clock:
         stop=stop_after_delay(LONGEST_WAIT_FOR_ANOTHER_SECONDS),
         retry_error_callback=lambda _: RefreshClaim(state=ClaimState.BUSY),
     )
-    found: RefreshClaim = await retrying(_in_transaction, engine, claim)
+    found: RefreshClaim = await retrying(transactions.write_in_thread, engine, claim)
     return found
 
 
@@ -204,7 +200,7 @@ async def _store(
     )
     store = partial(store_new_tokens, account_id=account_id, seen=seen, new=new, now=clock())
     try:
-        await retrying(_in_transaction, engine, store)
+        await retrying(transactions.write_in_thread, engine, store)
     except sa.exc.SQLAlchemyError as error:
         message = f"The new token could not be stored ({type(error).__name__})."
         return Reading(outcome=Outcome.UNAVAILABLE, message=message)
@@ -219,12 +215,4 @@ async def _give_up(
     end = partial(
         end_failed_refresh, account_id=account_id, seen=seen, claimed_at=claimed_at, unfinished_since=unfinished_since
     )
-    return await _in_transaction(engine, end)
-
-
-async def _in_transaction(engine: sa.Engine, query: Callable[[sa.Connection], _Result]) -> _Result:
-    def run() -> _Result:
-        with engine.begin() as connection:
-            return query(connection)
-
-    return await anyio.to_thread.run_sync(run)
+    return await transactions.write_in_thread(engine, end)
