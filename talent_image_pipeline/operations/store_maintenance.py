@@ -37,8 +37,9 @@ import sqlalchemy as sa
 from talent_image_pipeline.clock import Clock
 from talent_image_pipeline.database import maintenance_queries, transactions
 from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.pictures.store.damage import Damage
 from talent_image_pipeline.pictures.store.picture_store import PictureStore, StoredPicture
-from talent_image_pipeline.pictures.store.verification import Damage, find_garbage, verify_pictures
+from talent_image_pipeline.pictures.store.verification import find_garbage, verify_pictures
 from talent_image_pipeline.sync.planning.due import batches
 
 #: Killed runs' claims lapse after 90 s; whoever still reads then is alive.

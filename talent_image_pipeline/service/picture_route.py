@@ -9,9 +9,9 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
+from talent_image_pipeline.pictures.store.damage import DamagedRenditionError
 from talent_image_pipeline.pictures.store.keys import parse_rendition_key
 from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreUnavailableError
-from talent_image_pipeline.pictures.store.verification import find_damage
 from talent_image_pipeline.service.caching import cacheable, not_found, unavailable
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -33,16 +33,15 @@ class PictureRoute:
             return not_found(_NO_SUCH_PICTURE)
         content_hash, size = parsed
         try:
-            content = await self._store.get(content_hash, size)
+            content = await self._store.read_verified(content_hash, size)
+        except DamagedRenditionError as error:
+            # An answer is kept for a year: damaged bytes must not become one.
+            _log.error("[TALENT_IMAGE] picture %s: %s; run talent-images verify", content_hash, error.damage.message)
+            return not_found(_NO_SUCH_PICTURE)
         except PictureStoreUnavailableError as error:
             _log.error("[TALENT_IMAGE] %s", error)
             return unavailable("The picture store does not answer.\n")
         if content is None:
-            return not_found(_NO_SUCH_PICTURE)
-        damage = find_damage(content_hash, size, content)
-        if damage is not None:
-            # An answer is kept for a year: damaged bytes must not become one.
-            _log.error("[TALENT_IMAGE] picture %s: %s; run talent-images verify", content_hash, damage.message)
             return not_found(_NO_SUCH_PICTURE)
         return cacheable(
             request,

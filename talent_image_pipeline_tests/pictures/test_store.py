@@ -18,9 +18,12 @@ import httpx
 import obstore.store
 import pytest
 from moto.server import ThreadedMotoServer
+from obstore.store import LocalStore
 from PIL import Image
 
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
+from talent_image_pipeline.pictures.store.damage import DamagedRenditionError
+from talent_image_pipeline.pictures.store.durable_directory import DurableDirectory
 from talent_image_pipeline.pictures.store.keys import content_hash_of, rendition_url
 from talent_image_pipeline.pictures.store.picture_store import (
     PictureStore,
@@ -180,15 +183,82 @@ def delete_rendition(store: PictureStore, content_hash: str, size: int) -> None:
     obstore.delete(obstore.store.from_url(address), f"{content_hash}/{size}.webp")
 
 
-async def test_repair_overwrites_damaged_bytes(store: PictureStore) -> None:
+async def test_only_what_fails_its_own_checksum_is_overwritten(store: PictureStore) -> None:
     renditions = make_renditions(1)
     content_hash = content_hash_of(renditions)
-    await store.put(content_hash, {**renditions, 64: b"damaged"})
-    assert await store.get(content_hash, 64) == b"damaged"
+    await store.put(content_hash, renditions)
+    overwrite_rendition(store, content_hash, 128, b"damaged")
+    of_another_encoder = {**renditions, 64: b"RIFF of another encoder"}
 
-    assert await store.put(content_hash, renditions, repair=True) is True
+    assert await store.put(content_hash, of_another_encoder) is True
+    assert await store.put(content_hash, of_another_encoder) is False
 
-    assert await store.get(content_hash, 64) == renditions[64]
+    assert {size: await store.get(content_hash, size) for size in RENDITION_SIZES} == renditions
+    assert await store.check(content_hash) == []
+
+
+def overwrite_rendition(store: PictureStore, content_hash: str, size: int, content: bytes) -> None:
+    address = store.location if "://" in store.location else f"file://{store.location}"
+    obstore.put(obstore.store.from_url(address), f"{content_hash}/{size}.webp", content)
+
+
+@pytest.mark.parametrize("size", RENDITION_SIZES)
+async def test_a_rendition_with_one_flipped_bit_is_not_read_until_it_is_stored_again(
+    store: PictureStore, size: int
+) -> None:
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    await store.put(content_hash, renditions)
+    assert await store.read_verified(content_hash, size) == renditions[size]
+    flipped = bytes([renditions[size][0] ^ 1]) + renditions[size][1:]
+    overwrite_rendition(store, content_hash, size, flipped)
+
+    with pytest.raises(DamagedRenditionError, match=f"the {size} px rendition"):
+        await store.read_verified(content_hash, size)
+    assert [damage.size for damage in await store.check(content_hash)] == [size]
+
+    await store.put(content_hash, renditions)
+    assert await store.read_verified(content_hash, size) == renditions[size]
+
+
+async def test_a_repair_by_another_process_is_seen_by_one_that_knew_the_old_checksums(tmp_path: Path) -> None:
+    reader, writer = (PictureStore.from_url(str(tmp_path)) for _ in range(2))
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    await writer.put(content_hash, renditions)
+    assert await reader.read_verified(content_hash, 64) == renditions[64]
+    overwrite_rendition(writer, content_hash, 64, b"damaged")
+
+    await writer.put(content_hash, {**renditions, 64: b"RIFF of another encoder"})
+
+    assert await reader.read_verified(content_hash, 64) == b"RIFF of another encoder"
+
+
+async def test_a_picture_that_is_not_there_is_no_damage_to_a_reader(store: PictureStore) -> None:
+    assert await store.read_verified("a" * 64, 256) is None
+
+
+async def test_a_store_that_returns_other_bytes_than_were_just_written_is_an_error(tmp_path: Path) -> None:
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    stale = PictureStore.from_url(str(tmp_path / "stale"))
+    await stale.put(content_hash, renditions)
+    overwrite_rendition(stale, content_hash, 64, b"damaged")
+    written = DurableDirectory(tmp_path / "written")
+    store = PictureStore(backend=LocalStore(tmp_path / "stale"), location="a stale mirror", directory=written)
+
+    with pytest.raises(PictureStoreUnavailableError, match=r"64 px rendition .* right after it was written"):
+        await store.put(content_hash, renditions)
+
+
+async def test_the_checksums_beside_the_renditions_are_what_sha256sum_reads(tmp_path: Path) -> None:
+    renditions = make_renditions(1)
+    await PictureStore.from_url(str(tmp_path)).put(content_hash_of(renditions), renditions)
+
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    result = await anyio.run_process(command, cwd=tmp_path / content_hash_of(renditions))
+
+    assert result.stdout.decode().splitlines() == [f"{size}.webp: OK" for size in RENDITION_SIZES]
 
 
 async def test_a_deleted_picture_is_gone_and_can_be_stored_again(store: PictureStore) -> None:
@@ -441,7 +511,7 @@ async def write() -> None:
     store = PictureStore.from_url(sys.argv[1])
     for number in itertools.count():
         renditions = {size: f"{size} {os.getpid()} {number} ".encode() * 3000 for size in (64, 128, 256, 512)}
-        await store.put(content_hash_of(renditions), renditions, repair=number % 2 == 1)
+        await store.put(content_hash_of(renditions), renditions)
         if number == 0:
             print("ready", flush=True)
 

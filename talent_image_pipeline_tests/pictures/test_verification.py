@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
+from talent_image_pipeline.pictures.store.damage import DamageKind
 from talent_image_pipeline.pictures.store.keys import content_hash_of
 from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreUnavailableError, StoredPicture
-from talent_image_pipeline.pictures.store.verification import DamageKind, find_garbage, verify_pictures
+from talent_image_pipeline.pictures.store.verification import find_garbage, verify_pictures
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +97,9 @@ def of_other_dimensions(content: bytes) -> bytes:
     ("size", "spoil", "kind"),
     [
         (512, flip_a_bit, DamageKind.DAMAGED),
+        (256, flip_a_bit, DamageKind.DAMAGED),
+        (128, flip_a_bit, DamageKind.DAMAGED),
+        (64, flip_a_bit, DamageKind.DAMAGED),
         (512, lambda content: content[: len(content) // 2], DamageKind.TORN),
         (512, lambda _: b"", DamageKind.TORN),
         (512, lambda content: content + b"more", DamageKind.DAMAGED),
@@ -122,7 +126,7 @@ async def test_a_spoilt_rendition_is_found_named_and_repaired(
 
     assert [(found.content_hash, found.size, found.kind) for found in damage] == [(content_hash_of(spoilt), size, kind)]
     assert damage[0].message.startswith(f"the {size} px rendition ")
-    await store.put(content_hash_of(spoilt), spoilt, repair=True)
+    await store.put(content_hash_of(spoilt), spoilt)
     assert await verify_pictures(store, [content_hash_of(spoilt)]) == []
 
 
@@ -131,6 +135,34 @@ def spoil_file(path: Path, spoil: Callable[[bytes], bytes] | None) -> None:
         path.unlink()
     else:
         path.write_bytes(spoil(path.read_bytes()))
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+async def test_a_picture_from_before_checksums_gets_them_when_it_is_found_sound(tmp_path: Path, size: int) -> None:
+    store = PictureStore.from_url(str(tmp_path))
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    await store.put(content_hash, renditions)
+    (tmp_path / content_hash / "SHA256SUMS").unlink()
+    assert await PictureStore.from_url(str(tmp_path)).read_verified(content_hash, size) == renditions[size]
+
+    assert await verify_pictures(store, [content_hash]) == []
+
+    spoil_file(tmp_path / content_hash / f"{size}.webp", flip_a_bit)
+    assert [damage.size for damage in await verify_pictures(store, [content_hash])] == [size]
+
+
+async def test_damaged_checksums_condemn_the_renditions_and_come_back_with_the_picture(tmp_path: Path) -> None:
+    store = PictureStore.from_url(str(tmp_path))
+    renditions = make_renditions(1)
+    content_hash = content_hash_of(renditions)
+    await store.put(content_hash, renditions)
+    (tmp_path / content_hash / "SHA256SUMS").write_bytes(b"\xff\0 nonsense")
+
+    assert [damage.size for damage in await verify_pictures(store, [content_hash])] == [64, 128, 256]
+
+    await store.put(content_hash, renditions)
+    assert await verify_pictures(store, [content_hash]) == []
 
 
 async def test_a_picture_that_is_not_there_at_all_misses_every_rendition(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
+from talent_image_pipeline.pictures.store.checksums import FILE_NAME
 
 LARGEST_SIZE = RENDITION_SIZES[-1]
 PROFILE_SIZE = 256
@@ -43,6 +44,11 @@ def rendition_key(content_hash: str, size: int) -> str:
     if size not in RENDITION_SIZES:
         raise ValueError(f"no rendition has {size} px; there are {', '.join(map(str, RENDITION_SIZES))}")
     return f"{content_hash}/{size}.webp"
+
+
+def checksums_key(content_hash: str) -> str:
+    """Return the key of the checksums of a picture's renditions. Raises as :func:`rendition_key` does."""
+    return rendition_key(content_hash, LARGEST_SIZE).rpartition("/")[0] + "/" + FILE_NAME
 
 
 def parse_rendition_key(key: str) -> tuple[str, int] | None:

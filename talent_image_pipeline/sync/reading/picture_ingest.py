@@ -121,19 +121,10 @@ class PictureIngest:
             )
             words = "the same picture, encoded anew by the network"
             return IngestResult(reading=replace(reading, outcome=Outcome.UNCHANGED, message=words), picture=picture)
-        await self._store(rendered)
+        await self.store.put(rendered.content_hash, rendered.renditions)
         record = picture_record(rendered)
         picture = StoredReference(content_hash=record.content_hash, content_id=reference.content_id, etag=answer.etag)
         return IngestResult(reading=reading, picture=picture, record=record)
-
-    async def _store(self, rendered: RenderedPicture) -> None:
-        """Store a picture; what is there already under its hash and is not the same bytes was damaged."""
-        if await self.store.put(rendered.content_hash, rendered.renditions):
-            return
-        for size, rendition in rendered.renditions.items():
-            if await self.store.get(rendered.content_hash, size) != rendition:
-                await self.store.put(rendered.content_hash, rendered.renditions, repair=True)
-                return
 
 
 def is_the_same_picture(current: PictureRecord, rendered: RenderedPicture) -> bool:
