@@ -22,7 +22,7 @@ from talent_image_pipeline.database.engine import open_engine
 from talent_image_pipeline.database.migrate import migrate
 from talent_image_pipeline.pictures.rendering.worker_pool import available_cores
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 
 FIRST_SYNC = "first sync"
 NOTHING_CHANGED = "nothing changed"

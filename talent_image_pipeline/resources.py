@@ -23,8 +23,8 @@ from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.settings import Settings, load_settings
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, SyncScope
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
 
 _SECONDS_TO_STOP = 30.0

@@ -26,8 +26,8 @@ from talent_image_pipeline.platforms.instagram import API_VERSION, INSTAGRAM
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.planning.candidates import reading_rules
 from talent_image_pipeline.sync.reading.outcome_rules import ledger_after
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
 from talent_image_pipeline.sync.reading.session import open_reading_session
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
 from talent_image_pipeline_tests.pictures.loopback import Answer, LoopbackServer, answer
 from talent_image_pipeline_tests.rows import insert_account, insert_talent

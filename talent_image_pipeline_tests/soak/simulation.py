@@ -33,8 +33,8 @@ from talent_image_pipeline.sync.planning.candidates import choose_candidates, pl
 from talent_image_pipeline.sync.planning.change_requests import AccountChange, plan_change_requests
 from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS, SyncScope
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport, ResolutionReport
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 

@@ -12,7 +12,7 @@ import pytest
 from talent_image_pipeline.pictures.download.downloader import DownloadLimits
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sandbox.situations import Situation
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline_tests.soak.conftest import FIRST_DAY
 from talent_image_pipeline_tests.soak.simulation import Simulation, open_simulation
 

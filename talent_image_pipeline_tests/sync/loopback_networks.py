@@ -18,8 +18,8 @@ from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.platforms.instagram import INSTAGRAM
 from talent_image_pipeline.settings import Settings
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
 from talent_image_pipeline_tests.pictures.picture_files import small_file
 from talent_image_pipeline_tests.platforms.scripted_server import Received, Reply, ScriptedServer, reply_json, serving

@@ -14,7 +14,7 @@ from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database.tables import platform_images
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.platforms.tiktok import TIKTOK
-from talent_image_pipeline.sync.reading.platform_reader import ReadingLimits
+from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline_tests.pictures.picture_files import gif_with_a_huge_frame, small_file
 from talent_image_pipeline_tests.platforms.scripted_server import Reply, reply_json
 from talent_image_pipeline_tests.rows import insert_account, insert_talent

@@ -26,6 +26,7 @@ class Platform:
         self.calls: list[Call] = []
         self.waits: list[float] = []
         self.now = NOON
+        self.rng = random.Random()
 
     async def attempt(self, call: Call) -> CallResult:
         self.calls.append(call)
@@ -44,7 +45,12 @@ class Platform:
 
         async def scenario() -> CallResult:
             return await call_with_retries(
-                call, attempt=self.attempt, deadline=NOON + within, clock=lambda: self.now, sleep=self.sleep
+                call,
+                attempt=self.attempt,
+                deadline=NOON + within,
+                rng=self.rng,
+                clock=lambda: self.now,
+                sleep=self.sleep,
             )
 
         return list(anyio.run(scenario).readings)

@@ -8,19 +8,9 @@ There is no half-open state: a run is short, the next one starts closed and is t
 
 from dataclasses import dataclass
 
-from talent_image_pipeline.platforms.contract import Outcome
-
 # More than a handful of accounts may fail for reasons of their own; eight in a row without one answer between them
 # is the platform.
 FAILURES_TO_OPEN = 8
-
-
-def failures_after(failures: int, outcome: Outcome) -> int:
-    """Return the length of the current run of failed calls after one more call ended.
-
-    Any answer, a refusal or a rate limit too, shows that the platform is up and ends the run.
-    """
-    return failures + 1 if outcome is Outcome.UNAVAILABLE else 0
 
 
 @dataclass(kw_only=True)
@@ -42,6 +32,10 @@ class CircuitBreaker:
         """Whether further calls are to be left out."""
         return self.failures >= self.failures_to_open
 
-    def record(self, outcome: Outcome) -> None:
-        """Count one call that was made. A read that ended without a call is not recorded."""
-        self.failures = failures_after(self.failures, outcome)
+    def record(self, *, answered: bool) -> None:
+        """Count one call that was made. A read that ended without a call is not recorded.
+
+        Args:
+            answered: Whether anything came that shows that the platform is up, be it a refusal or a limit.
+        """
+        self.failures = 0 if answered else self.failures + 1

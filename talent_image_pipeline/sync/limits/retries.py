@@ -9,10 +9,9 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 
 import anyio
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-from tenacity.wait import wait_random_exponential
 
 from talent_image_pipeline.clock import Clock, utc_now
 from talent_image_pipeline.platforms.contract import Account, Call, CallResult, Outcome, Reading
@@ -53,6 +52,7 @@ async def call_with_retries(
     *,
     attempt: Callable[[Call], Awaitable[CallResult]],
     deadline: datetime,
+    rng: random.Random,
     clock: Clock = utc_now,
     sleep: Sleep = anyio.sleep,
 ) -> CallResult:
@@ -63,36 +63,31 @@ async def call_with_retries(
         attempt: Makes it once; given the same call or one of a part of its accounts.
         deadline: The earlier one of the account's and the run's: no wait reaches beyond it. A try that is under way
             is not cut off here.
+        rng: Where the jitter comes from.
         clock: The time.
         sleep: How to wait, in seconds.
 
     Returns:
-        A reading for each account of ``call``, in its order: the last one each account got; the usage as last
-        reported.
+        A reading for each account of ``call``, in its order: the last one each account got; the rest as the last
+        try brought it.
     """
     readings: dict[str, Reading] = {}
-
-    async def one_try() -> CallResult:
+    for tries in count(1):
         rest = _rest_of(call, readings)
         result = await attempt(rest)
         readings.update(
             (account.account_id, reading) for account, reading in zip(rest.accounts, result.readings, strict=True)
         )
-        return result
+        wait = _wait_after(tries, rng=rng)
+        is_worth_it = not result.must_split and any(map(is_worth_another_try, result.readings))
+        if not is_worth_it or tries >= MOST_TRIES or clock() + timedelta(seconds=wait) >= deadline:
+            break
+        await sleep(wait)
+    return replace(result, readings=tuple(readings[account.account_id] for account in call.accounts))
 
-    def is_over(state: RetryCallState) -> bool:
-        is_too_late = clock() + timedelta(seconds=state.upcoming_sleep) >= deadline
-        return is_too_late or state.attempt_number >= MOST_TRIES
 
-    retrying = AsyncRetrying(
-        retry=retry_if_result(lambda result: any(map(is_worth_another_try, result.readings))),
-        wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
-        stop=is_over,
-        sleep=sleep,
-        retry_error_callback=_last_result,
-    )
-    last: CallResult = await retrying(one_try)
-    return CallResult(readings=tuple(readings[account.account_id] for account in call.accounts), usage=last.usage)
+def _wait_after(tries: int, *, rng: random.Random) -> float:
+    return rng.uniform(0.0, min(FIRST_WAIT_SECONDS * 2 ** (tries - 1), LONGEST_WAIT_SECONDS))
 
 
 def _rest_of(call: Call, readings: dict[str, Reading]) -> Call:
@@ -103,10 +98,3 @@ def _rest_of(call: Call, readings: dict[str, Reading]) -> Call:
 
     accounts = tuple(filter(is_open, call.accounts))
     return replace(call, accounts=accounts, cost=min(call.cost, len(accounts)))
-
-
-def _last_result(state: RetryCallState) -> CallResult:
-    if state.outcome is None:
-        raise RuntimeError("retrying stopped before the first try")
-    result: CallResult = state.outcome.result()
-    return result

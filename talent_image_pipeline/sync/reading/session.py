@@ -25,7 +25,8 @@ from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.limits.circuit_breaker import CircuitBreaker
 from talent_image_pipeline.sync.limits.quota_gate import QuotaGate
 from talent_image_pipeline.sync.reading.picture_ingest import PictureIngest
-from talent_image_pipeline.sync.reading.platform_reader import PlatformTools, ReadingLimits, read_platform
+from talent_image_pipeline.sync.reading.platform_reader import read_platform
+from talent_image_pipeline.sync.reading.tools import PlatformTools, ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
 from talent_image_pipeline.sync.tokens.refresh_process import RefreshProcess, open_refresh_process
 
@@ -62,7 +63,7 @@ class ReadingSession:
             tokens=self.tokens,
             gate=QuotaGate(engine=self.engine, quotas=platform.quotas, clock=self.clock),
             circuit=CircuitBreaker(),
-            owner=PictureIngest(downloader=self.downloader, workers=self.workers, store=self.store),
+            ingest=PictureIngest(downloader=self.downloader, workers=self.workers, store=self.store),
             engine=self.engine,
             clock=self.clock,
             rng=self.rng,

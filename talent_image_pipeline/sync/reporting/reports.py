@@ -4,10 +4,16 @@ What belongs here: plain values that the assets turn into metadata.
 What does not: Dagster, pandas, and anything that acts.
 """
 
+import logging
+import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from talent_image_pipeline.platforms.contract import Outcome
+
+_logger = logging.getLogger(__name__)
 
 #: Failures listed in full; the rest is only counted, so that a report never grows with the batch.
 MAX_LISTED = 50
@@ -46,6 +52,7 @@ class PlatformReport:
         ended_unanswered: Whether the platform had stopped answering when the run ended.
         superseded: Readings not written because the account changed meanwhile.
         internal_errors: Reads that ended in an error of our own.
+        token_refreshes_failed: Tokens that live on but could not be refreshed.
         pictures_changed: Accounts whose picture is another one now.
         bytes_received: Of downloaded pictures.
         seconds_by_stage: Seconds spent in each stage, summed over everything that went on at once.
@@ -63,6 +70,7 @@ class PlatformReport:
     internal_errors: int = 0
     pictures_changed: int = 0
     token_refreshes: int = 0
+    token_refreshes_failed: int = 0
     api_calls: int = 0
     downloads: int = 0
     bytes_received: int = 0
@@ -79,6 +87,24 @@ class PlatformReport:
         """List a failure, as long as the list is short."""
         if len(self.failures) < MAX_LISTED:
             self.failures.append(failure)
+
+    def add_internal_error(self, error: Exception) -> None:
+        """Count an error of our own, and log where it happened and of what kind it is; its text may hold secrets."""
+        self.internal_errors += 1
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_code.co_qualname} line {trace.tb_lineno}" if trace else "nowhere"
+        _logger.error("[TALENT_IMAGE] internal error %s in %s", type(error).__name__, place)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds spent inside to a stage's."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds_by_stage[stage] += time.perf_counter() - started
 
 
 @dataclass(kw_only=True)
@@ -111,6 +137,7 @@ class ResolutionReport:
         self.changed += part.changed
         self.stamped += part.stamped
         self.manual += part.manual
+        self.pinned += part.pinned
         self.deleted += part.deleted
         self.sources += part.sources
         self.changes += part.changes[: MAX_LISTED - len(self.changes)]
