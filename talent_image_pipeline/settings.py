@@ -16,6 +16,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import DotEnvSettingsSource
 
+from talent_image_pipeline.database.url import with_own_schema
+
 DEFAULT_DATA_DIR = Path(".talent-images")
 SANDBOX_ENV_FILE = "sandbox.env"
 
@@ -44,6 +46,7 @@ class Settings(BaseSettings):
     tiktok_client_secret: SecretStr | None = None
     youtube_api_key: SecretStr | None = None
     talent_image_verified_only: bool = False
+    talent_image_schema: str | None = None
     talent_api_token: SecretStr | None = Field(default=None)
 
     @classmethod
@@ -95,10 +98,12 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The app's database, as the operator wrote it, or the embedded SQLite file."""
+        """The app's database, as the operator wrote it and with our own schema, or the embedded SQLite file."""
         if self.talent_database_url is not None:
-            return self.talent_database_url.get_secret_value()
-        return f"sqlite:///{(self.talent_data_dir / 'talents.db').absolute()}"
+            url = self.talent_database_url.get_secret_value()
+        else:
+            url = f"sqlite:///{(self.talent_data_dir / 'talents.db').absolute()}"
+        return with_own_schema(url, self.talent_image_schema) if self.talent_image_schema else url
 
     @property
     def is_embedded(self) -> bool:

@@ -12,8 +12,10 @@ from rich.console import Console
 
 from talent_image_pipeline.cli import store as cli_upkeep
 from talent_image_pipeline.clock import utc_now
+from talent_image_pipeline.database.app_additions import MigrationBlockedError
 from talent_image_pipeline.database.engine import DatabaseUnavailableError, MissingAppTableError, open_engine
-from talent_image_pipeline.database.migrate import MigrationBlockedError, migrate, migrate_down
+from talent_image_pipeline.database.migrate import AppColumnsMissingError, migrate, migrate_down
+from talent_image_pipeline.database.rights import MissingRightsError
 from talent_image_pipeline.database.url import DatabaseAddressError
 from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreAddressError
 from talent_image_pipeline.sandbox.server import DEFAULT_PORT
@@ -25,6 +27,8 @@ _EXPECTED_ERRORS = (
     DatabaseUnavailableError,
     MissingAppTableError,
     MigrationBlockedError,
+    MissingRightsError,
+    AppColumnsMissingError,
     PictureStoreAddressError,
 )
 
@@ -69,12 +73,22 @@ def sandbox(*, port: int) -> None:
 
 @main.command(name="migrate")
 @click.option("--down", is_flag=True, help="Take our tables, and the columns that we added, away again.")
-def migrate_command(*, down: bool) -> None:
-    """Bring the database to the version that this code needs. Safe to repeat; changes nothing that is the app's."""
+@click.option(
+    "--app-owns-columns",
+    is_flag=True,
+    help="Leave the columns of the app's table to the app's own migration, and wait up to 10 minutes for it.",
+)
+def migrate_command(*, down: bool, app_owns_columns: bool) -> None:
+    """Bring the database to the version that this code needs. Safe to repeat; the app goes on working meanwhile."""
     settings = load_settings()
     engine = open_engine(settings.database_url)
     try:
-        report = migrate_down(engine) if down else migrate(engine, with_app_tables=settings.is_embedded)
+        if down:
+            report = migrate_down(engine)
+        else:
+            report = migrate(
+                engine, with_app_tables=settings.is_embedded, app_owns_columns=app_owns_columns, say=click.echo
+            )
     finally:
         engine.dispose()
     for verb, things in (("Created", report.created), ("Removed", report.removed)):
@@ -82,6 +96,8 @@ def migrate_command(*, down: bool) -> None:
             click.echo(f"{verb} {thing}")
     if not report.created and not report.removed:
         click.echo("Nothing to do: the database is as it should be.")
+    for note in report.notes:
+        click.echo(f"\nNote: {note}")
 
 
 @main.command()

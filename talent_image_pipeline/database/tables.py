@@ -61,7 +61,7 @@ talent = sa.Table(
     sa.Column("createdAt", UtcTimestamp, nullable=False, server_default=sa.func.current_timestamp()),
     sa.Column("updatedAt", UtcTimestamp, nullable=False, server_default=sa.func.current_timestamp()),
     sa.Index("Talent_profileImageSource_idx", "profileImageSource"),
-    sa.Index("Talent_lastProfileImageSyncAt_idx", "lastProfileImageSyncAt"),
+    sa.Index("Talent_lastProfileImageSyncAt_idx", "lastProfileImageSyncAt", postgresql_using="brin"),
 )
 
 social_account_connection = sa.Table(
@@ -198,10 +198,10 @@ platform_quotas = sa.Table(
     comment="What was learned of the platforms' limits, shared by all runs.",
 )
 
-app_schema_additions = sa.Table(
-    "app_schema_additions",
+talent_image_app_additions = sa.Table(
+    "talent_image_app_additions",
     metadata,
-    sa.Column("kind", sa.Text, primary_key=True, comment="column or index."),
+    sa.Column("kind", sa.Text, primary_key=True, comment="column, index or storage."),
     sa.Column("name", sa.Text, primary_key=True, comment='Its name, on the app\'s "Talent".'),
     comment="What our migration added to the app's tables: what the way back takes away again, and nothing else.",
 )

@@ -10,6 +10,7 @@ https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
@@ -39,7 +40,9 @@ _PASSED_TO_LIBPQ: Final = frozenset(
 )
 # Prisma prepares statements and psycopg2 does not: that cache has no counterpart, and pgbouncer asks nothing of us.
 _WITHOUT_EFFECT: Final = frozenset({"pgbouncer", "statement_cache_size"})
-_MEANT_FOR_US: Final = frozenset({"connection_limit", "pool_timeout", "schema", "socket_timeout", "sslaccept"})
+_MEANT_FOR_US: Final = frozenset(
+    {"connection_limit", "image_schema", "pool_timeout", "schema", "socket_timeout", "sslaccept"}
+)
 
 
 class DatabaseAddressError(ValueError):
@@ -53,6 +56,7 @@ class DatabaseAddress:
     Attributes:
         url: For SQLAlchemy; its ``repr`` masks the password.
         schema: The PostgreSQL schema of the app's tables; none: the server's own search path decides.
+        own_schema: The PostgreSQL schema of our own tables; none: they lie beside the app's.
         connection_limit: At most so many connections at once; none where the address does not say.
         pool_timeout: Seconds to wait for a free connection; none where the address does not say, 0 waits for ever.
         statement_timeout: Seconds that one statement may take; none where the address does not say.
@@ -61,6 +65,7 @@ class DatabaseAddress:
 
     url: sa.URL
     schema: str | None = None
+    own_schema: str | None = None
     connection_limit: int | None = None
     pool_timeout: float | None = None
     statement_timeout: float | None = None
@@ -111,7 +116,15 @@ def parse_database_address(text: str) -> DatabaseAddress:
     )
 
 
+def with_own_schema(text: str, schema: str) -> str:
+    """Return an operator's address with ``TALENT_IMAGE_SCHEMA`` added to it, for everybody who opens the database."""
+    separator = "&" if "?" in text else "?"
+    return f"{text.strip()}{separator}image_schema={quote(schema, safe='')}"
+
+
 def _sqlite_address(url: sa.URL) -> DatabaseAddress:
+    if "image_schema" in url.query:
+        raise DatabaseAddressError("TALENT_IMAGE_SCHEMA is for PostgreSQL: a SQLite file has no schemas")
     if url.query:
         raise DatabaseAddressError(f"a SQLite address takes no parameters, and this one has {_names(url.query)}")
     if url.host or not url.database or url.database == ":memory:":
@@ -133,6 +146,7 @@ def _postgresql_address(url: sa.URL) -> DatabaseAddress:
     return DatabaseAddress(
         url=url.set(drivername="postgresql+psycopg2", query=_socket_parameters(parameters)),
         schema=parameters.get("schema") or None,
+        own_schema=parameters.get("image_schema") or None,
         connection_limit=None if connection_limit is None else int(connection_limit),
         pool_timeout=_number("pool_timeout", parameters),
         statement_timeout=_number("socket_timeout", parameters),

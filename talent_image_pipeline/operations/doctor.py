@@ -34,6 +34,8 @@ from talent_image_pipeline.database.engine import (
     require_app_tables,
 )
 from talent_image_pipeline.database.maintenance_queries import ConnectedCount
+from talent_image_pipeline.database.rights import describe as describe_rights
+from talent_image_pipeline.database.rights import missing_for_reading, missing_for_runs
 from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address
 from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
@@ -127,6 +129,11 @@ def _look_at_database(settings: Settings) -> tuple[list[Diagnosis], Mapping[str,
 
 def _look_into_database(engine: sa.Engine, *, place: str) -> tuple[list[Diagnosis], Mapping[str, ConnectedCount]]:
     found = [_ok("database", f"{place} answers.")]
+    with read_only(engine).begin() as connection:
+        unreadable = missing_for_reading(connection)
+    if unreadable:
+        # Whatever else there is to look at would be refused too.
+        return [*found, _broken("database rights", describe_rights(unreadable))], {}
     try:
         require_app_tables(engine)
     except MissingAppTableError as error:
@@ -140,7 +147,18 @@ def _look_into_database(engine: sa.Engine, *, place: str) -> tuple[list[Diagnosi
     else:
         at = f"at revision {current}" if current else "not there"
         found.append(_broken("migrations", f"Our tables are {at}; run talent-images migrate."))
-    return found, connected
+    return [*found, *_look_at_rights(engine)], connected
+
+
+def _look_at_rights(engine: sa.Engine) -> list[Diagnosis]:
+    """Ask the server whether the address's role may do all that a run does."""
+    if engine.dialect.name != "postgresql":
+        return []
+    with read_only(engine).begin() as connection:
+        missing = missing_for_runs(connection)
+    if missing:
+        return [_broken("database rights", f"{describe_rights(missing)}")]
+    return [_ok("database rights", "The role may read and write everything that a run reads and writes.")]
 
 
 # --- picture store --------------------------------------------------------------------------------------------------

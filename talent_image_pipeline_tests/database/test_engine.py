@@ -5,12 +5,14 @@ import sqlite3
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from talent_image_pipeline.database.engine import (
+    ConnectionShare,
     DatabaseUnavailableError,
     MissingAppTableError,
     open_engine,
@@ -185,6 +187,33 @@ def test_a_connection_given_back_keeps_nothing_of_the_schema(postgres_url: str, 
         assert "talents" not in str(cursor.fetchone())
     finally:
         raw.close()
+
+
+def has_room(engine: sa.Engine, stack: ExitStack) -> bool:
+    """Take another connection and keep it, if there is one."""
+    try:
+        stack.enter_context(engine.connect())
+    except sa.exc.TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 10), (1, 2), (2, 2), (3, 3), (7, 7)])
+def test_a_run_and_its_token_refreshes_keep_the_limit_together(
+    postgres_url: str, opened: Opener, limit: int | None, expected: int
+) -> None:
+    """Each of the two needs one connection, so that a limit of 1 counts as 2."""
+    suffix = "" if limit is None else f"&connection_limit={limit}"
+    address = f"{postgres_url}{suffix}&pool_timeout=1&application_name=a_run"
+    with ExitStack() as stack:
+        for share in ConnectionShare:
+            engine = open_engine(address, share=share)
+            stack.callback(engine.dispose)
+            while has_room(engine, stack):
+                pass
+        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'a_run'"
+        with opened(postgres_url).connect() as connection:
+            assert connection.exec_driver_sql(count).scalar_one() == expected
 
 
 def test_the_apps_database_is_recognised(migrated_engine: sa.Engine) -> None:

@@ -2,22 +2,28 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from talent_image_pipeline.database.app_additions import MigrationBlockedError, add_missing
 from talent_image_pipeline.database.engine import MissingAppTableError, require_app_tables
 from talent_image_pipeline.database.migrate import (
     VERSION_TABLE,
-    MigrationBlockedError,
+    AppColumnsMissingError,
+    MigrationPatience,
     MigrationReport,
     migrate,
     migrate_down,
 )
 from talent_image_pipeline.database.tables import app_metadata, metadata, talent
+from talent_image_pipeline.database.url import with_own_schema
 
 Opener = Callable[[str], sa.Engine]
 
@@ -246,16 +252,234 @@ def test_processes_that_migrate_at_once_all_succeed(database_url: str, opened: O
     assert differences(opened(database_url)) == []
 
 
-def test_a_lock_on_the_apps_table_is_not_waited_for_for_ever(
-    postgres_url: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("talent_image_pipeline.database.migrate._LOCK_TIMEOUT", "50ms")
+# --- beside the app -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def migrating(engine: sa.Engine) -> Iterator[threading.Thread]:
+    """Migrate in the background; the end waits for it."""
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            migrate(engine, with_app_tables=False)
+        except Exception as error:  # noqa: BLE001 - told below
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(timeout=120)
+    assert failures == []
+    assert not thread.is_alive()
+
+
+def work_as_the_app(engine: sa.Engine) -> None:
+    """Read and write a talent; the server itself refuses either when it waits for a lock longer than 0.6 s."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '600ms'")
+        connection.exec_driver_sql('SELECT count(*) FROM "Talent"')
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '600ms'")
+        connection.exec_driver_sql("""UPDATE "Talent" SET "name" = 'Ada' WHERE "id" = 't1'""")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("what was waited for did not come")
+
+
+def test_while_an_index_is_built_the_app_reads_and_writes(postgres_url: str, opened: Opener) -> None:
+    """An index that is built without locks waits for whoever had a snapshot before: long enough to look at it."""
+    engine, app = opened(postgres_url), opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+
+    def index_waits() -> bool:
+        with app.connect() as connection:
+            statement = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%%'"
+            return bool(connection.exec_driver_sql(statement).scalar_one())
+
+    with opened(postgres_url).connect().execution_options(isolation_level="REPEATABLE READ") as report:
+        report.exec_driver_sql("SELECT 1")
+        with migrating(engine) as migration:
+            wait_until(index_waits)
+            for _ in range(5):
+                work_as_the_app(app)
+            assert migration.is_alive()
+            report.rollback()
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+
+
+def test_the_app_never_queues_for_long_behind_a_migration_that_waits(postgres_url: str, opened: Opener) -> None:
+    """A reader that stays in its transaction, as a backup does, holds up the columns; the app must not notice."""
+    engine, app = opened(postgres_url), opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+
+    def migration_waits() -> bool:
+        with app.connect() as connection:
+            statement = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+            return bool(connection.exec_driver_sql(statement).scalar_one())
+
+    with opened(postgres_url).connect() as backup:
+        backup.exec_driver_sql('SELECT count(*) FROM "Talent"')
+        with migrating(engine):
+            for _ in range(2):
+                wait_until(migration_waits)
+                work_as_the_app(app)
+            backup.rollback()
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+
+
+def test_whoever_holds_a_lock_for_too_long_is_named(postgres_url: str, opened: Opener) -> None:
     engine = opened(postgres_url)
     create_app(engine, has_our_columns=False)
     before = app_schema(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql('LOCK TABLE "Talent" IN ACCESS SHARE MODE')
-        with pytest.raises(MigrationBlockedError):
-            migrate(engine, with_app_tables=False)
-    assert app_schema(engine) == before
+    with opened(f"{postgres_url}&application_name=pg_dump").connect() as backup:
+        backup.exec_driver_sql('SELECT count(*) FROM "Talent"')
+        with pytest.raises(MigrationBlockedError, match=r"process \d+ \(pg_dump, idle in transaction"):
+            migrate(engine, with_app_tables=False, patience=MigrationPatience(lock_seconds=0))
+        assert app_schema(engine) == before
     migrate(engine, with_app_tables=False)
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+
+
+def test_another_migration_is_not_waited_for_for_ever(postgres_url: str, opened: Opener) -> None:
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    with opened(postgres_url).connect() as other:
+        other.execute(sa.select(sa.func.pg_advisory_xact_lock(0x74616C656E74696D)))
+        with pytest.raises(MigrationBlockedError, match="another process has been migrating"):
+            migrate(engine, with_app_tables=False, patience=MigrationPatience(other_migration_seconds=0.05))
+    assert differences_on_talent(engine) == (set(), 0)
+
+
+def test_an_index_whose_build_was_cut_short_is_built_anew(postgres_url: str, opened: Opener) -> None:
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql('ALTER TABLE "Talent" ADD COLUMN "lastProfileImageSyncAt" TIMESTAMP(3)')
+    with opened(postgres_url).connect().execution_options(isolation_level="REPEATABLE READ") as report:
+        report.exec_driver_sql("SELECT 1")
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("SET lock_timeout = '50ms'")
+            build = (
+                'CREATE INDEX CONCURRENTLY "Talent_lastProfileImageSyncAt_idx" ON "Talent"("lastProfileImageSyncAt")'
+            )
+            with pytest.raises(sa.exc.OperationalError):
+                connection.exec_driver_sql(build)
+            connection.exec_driver_sql("RESET lock_timeout")
+    invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(invalid).scalar_one() == 1
+    migrate(engine, with_app_tables=False)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(invalid).scalar_one() == 0
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+
+
+def test_a_migration_that_was_killed_half_way_is_resumed_and_can_be_undone(postgres_url: str, opened: Opener) -> None:
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    before = app_schema(engine)
+    add_missing(engine, say=lambda _: None)
+    migrate(engine, with_app_tables=False)
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+    migrate_down(engine)
+    assert app_schema(engine) == before
+
+
+# --- a schema of our own --------------------------------------------------------------------------------------------
+
+
+def tables_in(engine: sa.Engine, schema: str) -> set[str]:
+    return set(sa.inspect(engine).get_table_names(schema=schema))
+
+
+def test_our_tables_lie_in_their_own_schema_and_only_the_columns_in_the_apps(postgres_url: str, opened: Opener) -> None:
+    app = opened(postgres_url)
+    create_app(app, has_our_columns=False)
+    before = app_schema(app)
+    engine = opened(with_own_schema(postgres_url, "Our images"))
+    migrate(engine, with_app_tables=False)
+    assert tables_in(app, "public") == set(app_metadata.tables)
+    assert tables_in(app, "Our images") == {*metadata.tables, VERSION_TABLE}
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 2)
+    migrate_down(engine)
+    assert app_schema(app) == before
+    assert "Our images" not in sa.inspect(app).get_schema_names()
+
+
+def test_tables_of_an_earlier_version_move_into_the_schema_with_their_rows(postgres_url: str, opened: Opener) -> None:
+    app = opened(postgres_url)
+    create_app(app, has_our_columns=True)
+    migrate(app, with_app_tables=False)
+    with app.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO candidate_talents (run_id, talent_id, reason, chosen_at)"
+            " VALUES ('r1', 't1', 'stale', '2026-01-01')"
+        )
+    engine = opened(with_own_schema(f"{postgres_url}&schema=public", "talent_images"))
+    migrate(engine, with_app_tables=False)
+    assert tables_in(app, "public") == set(app_metadata.tables)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT run_id FROM candidate_talents").scalar_one() == "r1"
+
+
+def test_a_table_of_the_apps_with_the_name_of_one_of_ours_stays_the_apps(postgres_url: str, opened: Opener) -> None:
+    app = opened(postgres_url)
+    create_app(app, has_our_columns=True)
+    with app.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE pictures (title TEXT)")
+    migrate(opened(with_own_schema(postgres_url, "talent_images")), with_app_tables=False)
+    assert [column["name"] for column in sa.inspect(app).get_columns("pictures", schema="public")] == ["title"]
+
+
+# --- an app that migrates with Prisma -------------------------------------------------------------------------------
+
+
+def test_columns_that_the_app_will_add_are_waited_for(postgres_url: str, opened: Opener) -> None:
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    said: list[str] = []
+
+    def add_columns_as_the_app(message: str) -> None:
+        said.append(message)
+        if len(said) > 1:
+            return
+        with opened(postgres_url).begin() as connection:
+            for column in COLUMNS_BY_THE_APP.strip().rstrip(",").split(","):
+                connection.exec_driver_sql(f'ALTER TABLE "Talent" ADD COLUMN {column}')
+
+    report = migrate(engine, with_app_tables=False, app_owns_columns=True, say=add_columns_as_the_app)
+    assert "lastProfileImageSyncAt" in said[0]
+    assert [entry for entry in report.created if entry.startswith("column")] == []
+    migrate_down(engine)
+    assert differences_on_talent(engine) == (OUR_COLUMNS, 0)
+
+
+def test_columns_that_the_app_never_adds_are_named_and_nothing_is_changed(postgres_url: str, opened: Opener) -> None:
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    before = app_schema(engine)
+    with pytest.raises(AppColumnsMissingError, match="profileImageSource"):
+        migrate(engine, with_app_tables=False, app_owns_columns=True, patience=MigrationPatience(wait_seconds=0))
+    assert app_schema(engine) == before
+
+
+@pytest.mark.parametrize("uses_prisma", [False, True])
+def test_whoever_migrates_with_prisma_is_told_what_to_do_next(
+    postgres_url: str, opened: Opener, uses_prisma: bool
+) -> None:
+    engine = opened(postgres_url)
+    create_app(engine, has_our_columns=False)
+    if uses_prisma:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE _prisma_migrations (id TEXT)")
+    notes = " ".join(migrate(engine, with_app_tables=False).notes)
+    assert ("npx prisma migrate resolve --applied" in notes) == uses_prisma
+    assert ("TALENT_IMAGE_SCHEMA=talent_images" in notes) == uses_prisma

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address
+from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address, with_own_schema
 
 PASSWORD = "p4ss-w0rd-planted"
 
@@ -29,6 +29,18 @@ def test_the_parameters_of_prisma_are_understood() -> None:
     assert address.connect_arguments["sslmode"] == "require"
     assert address.connect_arguments["connect_timeout"] == "4"
     assert dict(address.url.query) == {}
+
+
+@pytest.mark.parametrize("given", ["postgres://db.example/agency", "postgres://db.example/agency?schema=talents"])
+def test_a_schema_of_our_own_goes_with_the_address_wherever_it_is_opened(given: str) -> None:
+    address = parse_database_address(with_own_schema(given, "Our & images"))
+    assert address.own_schema == "Our & images"
+    assert address.schema == ("talents" if "?" in given else None)
+
+
+def test_a_schema_of_our_own_is_refused_for_a_file() -> None:
+    with pytest.raises(DatabaseAddressError, match="TALENT_IMAGE_SCHEMA is for PostgreSQL"):
+        parse_database_address(with_own_schema("sqlite:////var/talents.db", "talent_images"))
 
 
 def test_strict_certificates_are_checked_against_the_hosts_name() -> None:

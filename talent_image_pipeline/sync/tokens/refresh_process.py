@@ -33,7 +33,7 @@ from pydantic import SecretStr, TypeAdapter
 
 import talent_image_pipeline
 from talent_image_pipeline.clock import Clock, utc_now
-from talent_image_pipeline.database.engine import DatabaseUnavailableError, open_engine
+from talent_image_pipeline.database.engine import ConnectionShare, DatabaseUnavailableError, open_engine
 from talent_image_pipeline.database.records import AccountRecord
 from talent_image_pipeline.database.token_queries import SeenTokens
 from talent_image_pipeline.platforms.contract import Outcome, Reading
@@ -265,7 +265,7 @@ async def _keep(answers: int) -> None:
         return
     orders = _ORDERS.validate_json(first_line)
     try:
-        engine = await anyio.to_thread.run_sync(open_engine, orders.database_url.get_secret_value())
+        engine = await anyio.to_thread.run_sync(_open_database, orders.database_url.get_secret_value())
     except DatabaseUnavailableError as error:
         _logger.error("[TALENT_IMAGE] no token can be refreshed: %s", error)
         return
@@ -279,6 +279,10 @@ async def _keep(answers: int) -> None:
     finally:
         engine.dispose()
         standard_input.close()
+
+
+def _open_database(url: str) -> sa.Engine:
+    return open_engine(url, share=ConnectionShare.REFRESHING)
 
 
 @dataclass(eq=False, kw_only=True)
