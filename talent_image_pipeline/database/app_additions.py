@@ -20,6 +20,7 @@ import tenacity
 
 from talent_image_pipeline.database.identifiers import quoted
 from talent_image_pipeline.database.tables import talent, talent_image_app_additions
+from talent_image_pipeline.database.transactions import is_lock_conflict
 
 #: The app's statements queue behind a lock that we wait for: never for longer than this.
 LOCK_TIMEOUT: Final = "500ms"
@@ -28,8 +29,6 @@ PATIENCE_SECONDS: Final = 120.0
 #: Free space on each page, so that a talent's new stamp finds room beside the old one (a HOT update).
 FILLFACTOR: Final = 90
 
-_LOCK_NOT_AVAILABLE: Final = "55P03"
-_DEADLOCK_DETECTED: Final = "40P01"
 _COLUMN, _INDEX, _STORAGE = "column", "index", "storage"
 
 _Result = TypeVar("_Result")
@@ -125,7 +124,7 @@ def with_short_locks(
         MigrationBlockedError: when it did not, naming who holds locks on the app's table.
     """
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_is_blocked),
+        retry=tenacity.retry_if_exception(is_lock_conflict),
         # Long enough for whatever queued behind the last attempt to be served.
         wait=tenacity.wait_random(min=0.5, max=1.5),
         stop=tenacity.stop_after_delay(patience_seconds),
@@ -140,17 +139,12 @@ def with_short_locks(
     try:
         return retrying(once)
     except sa.exc.DBAPIError as error:
-        if not _is_blocked(error):
+        if not is_lock_conflict(error):
             raise
         raise MigrationBlockedError(
             f"another session held a lock for more than {patience_seconds:.0f} s: {_who_holds_locks(engine)}. "
             "Nothing of this step was changed; run talent-images migrate again when it is done"
         ) from None
-
-
-def _is_blocked(error: BaseException) -> bool:
-    blocked = {_LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED}
-    return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "pgcode", None) in blocked
 
 
 def _who_holds_locks(engine: sa.Engine) -> str:
