@@ -14,11 +14,13 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 from pydantic import Field, PrivateAttr
 
 from talent_image_pipeline.database.engine import open_engine, require_app_tables
 from talent_image_pipeline.database.records import AccountRecord
+from talent_image_pipeline.database.schema_revision import require_current_schema
+from talent_image_pipeline.event_loop_thread import event_loop_thread
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.settings import Settings, load_settings
@@ -43,6 +45,7 @@ class DatabaseResource(dg.ConfigurableResource[Any]):
         self._engine = open_engine(self._settings.database_url)
         try:
             require_app_tables(self._engine)
+            require_current_schema(self._engine)
             yield self
         finally:
             self._engine.dispose()
@@ -98,7 +101,7 @@ class PlatformsResource(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["PlatformsResource", None, None]:
         """Start the event loop and open what reading needs."""
         with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal())
+            self._portal = stack.enter_context(event_loop_thread())
             session = open_reading_session(
                 settings=self.database.settings,
                 engine=self.database.engine,

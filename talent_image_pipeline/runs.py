@@ -17,12 +17,17 @@ import dagster as dg
 from talent_image_pipeline.assets.naming import TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB
 from talent_image_pipeline.definitions import build_definitions
+from talent_image_pipeline.errors import UserError
 
 #: The job's page in the UI lists a run only under the code location that it came from (workspace.yaml).
 _ORIGIN_TAGS = {".dagster/repository": "__repository__@talent_image_pipeline"}
 
 
-class NoDagsterHomeError(RuntimeError):
+_INTERRUPT = dg.DagsterExecutionInterruptedError.__name__
+_OUR_PACKAGE = f"{__package__}."
+
+
+class NoDagsterHomeError(UserError):
     """There is no persistent Dagster instance to put runs into."""
 
 
@@ -83,6 +88,8 @@ def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str]) ->
                 raise_on_error=False,
             )
         )
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         return FinishedRun(
             run_id=result.run_id,
             failure=None if result.success else _failure_of(result),
@@ -122,8 +129,22 @@ def _failure_of(result: dg.ExecuteInProcessResult) -> str:
     return "the run failed; its log in the Dagster UI says why"
 
 
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Ctrl-C or a termination ended a run, which Dagster turns into a failure."""
+    errors = [getattr(event.event_specific_data, "error", None) for event in result.all_events]
+    return any(error is not None and _first_cause(error).cls_name == _INTERRUPT for error in errors)
+
+
 def _innermost(error: Any) -> str:
-    """Return the message of the first cause. Dagster does not export the type of what it keeps of an error."""
+    """Return the message of the first cause, without the name of its class if it is an error that a person can mend."""
+    cause = _first_cause(error)
+    message = str(cause.message).strip()
+    kind, _, words = message.partition(": ")
+    return words if kind.startswith(_OUR_PACKAGE) else message
+
+
+def _first_cause(error: Any) -> Any:
+    """Return the first cause. Dagster does not export the type of what it keeps of an error."""
     while error.cause is not None:
         error = error.cause
-    return str(error.message).strip()
+    return error

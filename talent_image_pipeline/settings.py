@@ -8,18 +8,33 @@ platforms. That file counts only while no ``TALENT_DATABASE_URL`` is set.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import DotEnvSettingsSource
 
 from talent_image_pipeline.database.url import with_own_schema
+from talent_image_pipeline.errors import UserError
 
 DEFAULT_DATA_DIR = Path(".talent-images")
 SANDBOX_ENV_FILE = "sandbox.env"
+
+
+class SettingsError(UserError):
+    """Settings that cannot be used. Their values are not repeated: any of them may hold a password.
+
+    Attributes:
+        problems: What is wrong, by the name of the setting.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        """Put the problems into words."""
+        self.problems = dict(problems)
+        super().__init__(_in_words(self.problems))
 
 
 class Settings(BaseSettings):
@@ -73,7 +88,7 @@ class Settings(BaseSettings):
     def _is_web_address(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{value!r} is not an http(s) address; write it like https://example.com")
+            raise ValueError("It is not an http(s) address; write it like https://example.com")
         return value.rstrip("/")
 
     @field_validator("talent_image_trusted_origins")
@@ -88,7 +103,7 @@ class Settings(BaseSettings):
                 or parts.query
                 or parts.username
             ):
-                raise ValueError(f"{origin!r} is not an exact origin; write it like http://127.0.0.1:9999")
+                raise ValueError("It is not a list of exact origins; write each like http://127.0.0.1:9999")
         return value
 
     @cached_property
@@ -121,5 +136,30 @@ def _comma_separated(value: str) -> list[str]:
 
 
 def load_settings() -> Settings:
-    """Read the settings as they are now."""
-    return Settings(_env_file=os.environ.get("TALENT_ENV_FILE", ".env"))  # type: ignore[call-arg]
+    """Read the settings as they are now.
+
+    Raises:
+        SettingsError: when one cannot be used.
+    """
+    try:
+        return Settings(_env_file=os.environ.get("TALENT_ENV_FILE", ".env"))  # type: ignore[call-arg]
+    except ValidationError as error:
+        # Its own text repeats the values, and its chain would show it.
+        raise SettingsError(_problems_of(error)) from None
+
+
+def _in_words(problems: Mapping[str, str]) -> str:
+    """Name every setting in at most three lines."""
+    first, *others = problems
+    lines = [f"{first} cannot be used. {problems[first]}."]
+    if others:
+        lines.append(f"Neither can {', '.join(others)}; talent-images doctor says why.")
+    return "\n".join([*lines, "Correct it in the environment or in .env."])
+
+
+def _problems_of(error: ValidationError) -> dict[str, str]:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return {
+        ".".join(map(str, problem["loc"])).upper() or "settings": problem["msg"].removeprefix("Value error, ")
+        for problem in problems
+    }

@@ -21,6 +21,7 @@ import tenacity
 from talent_image_pipeline.database.identifiers import quoted
 from talent_image_pipeline.database.tables import talent, talent_image_app_additions
 from talent_image_pipeline.database.transactions import is_lock_conflict
+from talent_image_pipeline.errors import UserError
 
 #: The app's statements queue behind a lock that we wait for: never for longer than this.
 LOCK_TIMEOUT: Final = "500ms"
@@ -34,7 +35,7 @@ _COLUMN, _INDEX, _STORAGE = "column", "index", "storage"
 _Result = TypeVar("_Result")
 
 
-class MigrationBlockedError(RuntimeError):
+class MigrationBlockedError(UserError):
     """Another session held a lock for too long. The message names the session; what was done so far stays done."""
 
 

@@ -19,6 +19,7 @@ from talent_image_pipeline.database.fingerprint import register_sqlite_function
 from talent_image_pipeline.database.identifiers import quoted
 from talent_image_pipeline.database.tables import app_metadata
 from talent_image_pipeline.database.url import DatabaseAddress, describe_place, parse_database_address
+from talent_image_pipeline.errors import UserError
 
 SQLITE_BUSY_TIMEOUT_SECONDS: Final = 30
 #: What a run may open altogether where the address sets no limit: its own connections and its token refreshes'.
@@ -31,7 +32,7 @@ _OWN_SCHEMA: Final = "talent_image_own_schema"
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 
-class DatabaseUnavailableError(RuntimeError):
+class DatabaseUnavailableError(UserError):
     """The database cannot be reached. The message says where it was looked for, never the password."""
 
 
@@ -45,7 +46,7 @@ class ConnectionShare(StrEnum):
     REFRESHING = "refreshing"
 
 
-class MissingAppTableError(RuntimeError):
+class MissingAppTableError(UserError):
     """The database is not the app's: a table of the app is missing."""
 
 

@@ -7,15 +7,10 @@ What does not: the order in which they are safe (``sync/store_maintenance.py``) 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
-from talent_image_pipeline.database import migrate
 from talent_image_pipeline.database.account_queries import account, account_platform, ledger
 from talent_image_pipeline.database.tables import pictures, profile_image_pins, profile_image_versions
 
@@ -197,15 +192,6 @@ def count_connected(connection: sa.Connection) -> dict[str, ConnectedCount]:
         row[0]: ConnectedCount(with_token=int(row[2]), by_handle=row[1] - int(row[2]), renewable=int(row[3]))
         for row in connection.execute(statement)
     }
-
-
-def schema_revisions(connection: sa.Connection) -> tuple[str | None, str | None]:
-    """Return the revision that the database is at, and the newest that this code knows."""
-    configuration = Config()
-    scripts = Path(migrate.__file__).parent / "migrations"
-    configuration.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    context = MigrationContext.configure(connection, opts={"version_table": migrate.VERSION_TABLE})
-    return context.get_current_revision(), ScriptDirectory.from_config(configuration).get_current_head()
 
 
 def _is_given(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:

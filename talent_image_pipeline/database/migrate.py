@@ -21,16 +21,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 
 from talent_image_pipeline.database import app_additions
 from talent_image_pipeline.database.app_additions import MigrationBlockedError, with_short_locks
 from talent_image_pipeline.database.engine import own_schema_of, require_app_tables
 from talent_image_pipeline.database.own_schema import drop_own_schema_if_empty, prepare_own_schema
 from talent_image_pipeline.database.rights import MissingRightsError, describe, missing_for_migrations
+from talent_image_pipeline.database.schema_revision import VERSION_TABLE, current_revision
 from talent_image_pipeline.database.tables import talent_image_app_additions
-
-VERSION_TABLE: Final = "talent_images_alembic_version"
+from talent_image_pipeline.errors import UserError
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 # Any number will do, as long as nothing else on the server uses it: "talentim" in ASCII.
@@ -40,7 +39,7 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 
-class AppColumnsMissingError(RuntimeError):
+class AppColumnsMissingError(UserError):
     """The app's own migration was to add our columns to its table and has not done so in time."""
 
 
@@ -184,7 +183,7 @@ def _upgrade(connection: sa.Connection, *, with_app_tables: bool) -> None:
 
 
 def _downgrade(connection: sa.Connection) -> None:
-    if _revision(connection) is None:
+    if current_revision(connection) is None:
         return
     command.downgrade(_configuration(connection), "base")
     connection.exec_driver_sql(f"DROP TABLE {VERSION_TABLE}")
@@ -305,10 +304,6 @@ def _configuration(connection: sa.Connection) -> Config:
     return configuration
 
 
-def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-
-
 def _look(engine: sa.Engine) -> tuple[str | None, frozenset[str]]:
     """Return our revision, and what is there: tables, and the columns and indexes of the app's table."""
     with engine.connect() as connection:
@@ -318,7 +313,7 @@ def _look(engine: sa.Engine) -> tuple[str | None, frozenset[str]]:
         if "Talent" in tables:
             names |= {f'column "Talent"."{column["name"]}"' for column in inspector.get_columns("Talent")}
             names |= {f'index "{index["name"]}"' for index in inspector.get_indexes("Talent")}
-        return _revision(connection), frozenset(names)
+        return current_revision(connection), frozenset(names)
 
 
 def _notes(engine: sa.Engine) -> tuple[str, ...]:

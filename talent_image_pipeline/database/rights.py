@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from talent_image_pipeline.database.identifiers import quoted
 from talent_image_pipeline.database.own_schema import schema_exists
 from talent_image_pipeline.database.tables import metadata, social_account_connection, talent
+from talent_image_pipeline.errors import UserError
 
 _COLUMNS_WE_WRITE: Final = {
     talent.name: ("profileImageUrl", "profileImageSource", "lastProfileImageSyncAt"),
@@ -22,7 +23,7 @@ _COLUMNS_WE_WRITE: Final = {
 _OURS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
-class MissingRightsError(RuntimeError):
+class MissingRightsError(UserError):
     """The database's role may not do what is needed; the message names the role, each right and how to give it."""
 
 

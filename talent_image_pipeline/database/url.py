@@ -15,6 +15,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from talent_image_pipeline.errors import UserError
+
 DEFAULT_CONNECT_TIMEOUT_SECONDS: Final = "10"
 APPLICATION_NAME: Final = "talent_image_pipeline"
 
@@ -45,7 +47,7 @@ _MEANT_FOR_US: Final = frozenset(
 )
 
 
-class DatabaseAddressError(ValueError):
+class DatabaseAddressError(UserError):
     """The database address cannot be used. The message names the part that is wrong, never the password."""
 
 

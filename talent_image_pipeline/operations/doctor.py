@@ -1,7 +1,7 @@
 """What is configured, reachable and missing: the questions of whoever sets this up or finds it not working.
 
 What belongs here: one look at each part, none of which changes anything, and a sentence about what was found.
-What does not: laying the answers out (``store.py``). No sentence holds a secret, nor an address that may hold one.
+What does not: laying the answers out (``cli/doctor.py``). No sentence holds a secret, nor an address that may hold one.
 """
 
 import io
@@ -36,6 +36,7 @@ from talent_image_pipeline.database.engine import (
 from talent_image_pipeline.database.maintenance_queries import ConnectedCount
 from talent_image_pipeline.database.rights import describe as describe_rights
 from talent_image_pipeline.database.rights import missing_for_reading, missing_for_runs
+from talent_image_pipeline.database.schema_revision import current_revision, schema_problem
 from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address
 from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
@@ -101,9 +102,6 @@ async def diagnose(
     return [*found, await _look_at_workers()]
 
 
-# --- database -------------------------------------------------------------------------------------------------------
-
-
 def _look_at_database(settings: Settings) -> tuple[list[Diagnosis], Mapping[str, ConnectedCount]]:
     """Look at the database, and count connected accounts where it can be read."""
     try:
@@ -140,13 +138,13 @@ def _look_into_database(engine: sa.Engine, *, place: str) -> tuple[list[Diagnosi
         return [*found, _broken("app tables", f"{error}.")], {}
     found.append(_ok("app tables", "The app's tables are there."))
     with read_only(engine).begin() as connection:
-        current, newest = maintenance_queries.schema_revisions(connection)
+        current = current_revision(connection)
         connected = maintenance_queries.count_connected(connection)
-    if current == newest:
-        found.append(_ok("migrations", f"Our tables are at revision {newest}, the newest."))
+    problem = schema_problem(current)
+    if problem is None:
+        found.append(_ok("migrations", f"Our tables are at revision {current}, the newest."))
     else:
-        at = f"at revision {current}" if current else "not there"
-        found.append(_broken("migrations", f"Our tables are {at}; run talent-images migrate."))
+        found.append(_broken("migrations", problem))
     return [*found, *_look_at_rights(engine)], connected
 
 
@@ -159,9 +157,6 @@ def _look_at_rights(engine: sa.Engine) -> list[Diagnosis]:
     if missing:
         return [_broken("database rights", f"{describe_rights(missing)}")]
     return [_ok("database rights", "The role may read and write everything that a run reads and writes.")]
-
-
-# --- picture store --------------------------------------------------------------------------------------------------
 
 
 async def _look_at_store(settings: Settings) -> Diagnosis:
@@ -198,9 +193,6 @@ def _look_at_missing_directory(name: str, directory: Path) -> Diagnosis:
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         return _broken(name, f"{directory} is not there and cannot be made: {parent} is not a writable directory.")
     return Diagnosis(name=name, state=State.MISSING, message=f"{directory} is not there yet; the first sync makes it.")
-
-
-# --- platforms ------------------------------------------------------------------------------------------------------
 
 
 async def _look_at_credentials(
@@ -357,9 +349,6 @@ def _kind_of(error: Exception) -> str:
     return "no connection" if isinstance(error, httpx.ConnectError) else "its answer is not HTTP"
 
 
-# --- settings -------------------------------------------------------------------------------------------------------
-
-
 def _look_at_public_url(settings: Settings) -> Diagnosis:
     name = "TALENT_IMAGE_PUBLIC_URL"
     parts = urlsplit(settings.talent_image_public_url)
@@ -384,9 +373,6 @@ def _look_at_trusted_origins(settings: Settings) -> Diagnosis:
     finding = judge_trusted_origins(sorted(settings.trusted_origins))
     state = State.OK if finding.passed else State.WARNING
     return Diagnosis(name="TALENT_IMAGE_TRUSTED_ORIGINS", state=state, message=finding.message)
-
-
-# --- workers --------------------------------------------------------------------------------------------------------
 
 
 async def _look_at_workers() -> Diagnosis:

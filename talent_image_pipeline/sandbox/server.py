@@ -28,6 +28,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.sandbox.answers import error_page
 from talent_image_pipeline.sandbox.control import SANDBOX_NAME, control_routes
 from talent_image_pipeline.sandbox.graph_api import facebook_api, instagram_api
@@ -53,7 +54,7 @@ _STOP_SECONDS = 10.0
 Answerer = Callable[[World, Request], Awaitable[Response]]
 
 
-class PortTakenError(OSError):
+class PortTakenError(UserError):
     """Something else listens on the port; the message says which port and what to do."""
 
 

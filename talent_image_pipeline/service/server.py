@@ -12,6 +12,8 @@ from contextlib import suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+from talent_image_pipeline.errors import UserError
+
 _HIGHEST_PORT = 65535
 _REASONS = {
     errno.EADDRINUSE: "the port is taken: stop what listens there, or choose another with --port",
@@ -20,7 +22,7 @@ _REASONS = {
 }
 
 
-class CannotListenError(Exception):
+class CannotListenError(UserError):
     """The address cannot be listened on; the message says which, why, and what to do."""
 
 

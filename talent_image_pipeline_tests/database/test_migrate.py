@@ -15,13 +15,13 @@ from alembic.runtime.migration import MigrationContext
 from talent_image_pipeline.database.app_additions import MigrationBlockedError, add_missing
 from talent_image_pipeline.database.engine import MissingAppTableError, require_app_tables
 from talent_image_pipeline.database.migrate import (
-    VERSION_TABLE,
     AppColumnsMissingError,
     MigrationPatience,
     MigrationReport,
     migrate,
     migrate_down,
 )
+from talent_image_pipeline.database.schema_revision import VERSION_TABLE
 from talent_image_pipeline.database.tables import app_metadata, metadata, talent
 from talent_image_pipeline.database.url import with_own_schema
 

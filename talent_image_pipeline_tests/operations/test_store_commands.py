@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from talent_image_pipeline.cli import store as cli_upkeep
+from talent_image_pipeline.cli.commands import talent_images
 from talent_image_pipeline.database import history_queries
 from talent_image_pipeline.database.records import PictureRecord
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
@@ -53,7 +53,7 @@ def pictures(engine: sa.Engine, store: PictureStore) -> list[PictureRecord]:
 
 
 def run(command: str, *arguments: str) -> Result:
-    return CliRunner().invoke(getattr(cli_upkeep, command), list(arguments))
+    return CliRunner().invoke(talent_images, [command, *arguments])
 
 
 def shown_address(engine: sa.Engine) -> str | None:

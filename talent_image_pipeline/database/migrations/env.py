@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from talent_image_pipeline.database.migrate import VERSION_TABLE
+from talent_image_pipeline.database.schema_revision import VERSION_TABLE
 
 context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
 context.run_migrations()

@@ -19,6 +19,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
 from talent_image_pipeline.pictures.store import checksums as checksum_file
 from talent_image_pipeline.pictures.store.checksums import Checksums, checksums_of, format_checksums, parse_checksums
@@ -44,11 +45,11 @@ _NO_PICTURES_HASH = "0" * 64
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 
 
-class PictureStoreAddressError(ValueError):
+class PictureStoreAddressError(UserError):
     """The address of the picture store cannot be used; the message says what is expected."""
 
 
-class PictureStoreUnavailableError(Exception):
+class PictureStoreUnavailableError(UserError):
     """The picture store could not be read or written; the message says where and why, free of secrets."""
 
 

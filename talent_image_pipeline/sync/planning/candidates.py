@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import candidate_queries, history_queries, transactions
 from talent_image_pipeline.database.candidate_queries import CandidateRow, ReadingRules
+from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.sync.planning.due import (
     REPEATED_OUTCOMES,
@@ -29,7 +30,7 @@ BATCHES_ARE_KEPT_FOR = timedelta(days=30)
 _SUGGESTIONS = 3
 
 
-class UnknownTalentError(ValueError):
+class UnknownTalentError(UserError):
     """A talent that the app does not know; the message names it and the nearest ids or names."""
 
 

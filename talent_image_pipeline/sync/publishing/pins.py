@@ -13,13 +13,14 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import history_queries, ledger_queries, transactions
 from talent_image_pipeline.database.records import PictureRecord, PinRecord, VersionRecord
+from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError, require_talent
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states, publish_choice
 from talent_image_pipeline.sync.publishing.resolution import MANUAL, Resolution, TalentState
 
 
-class PinningRefusedError(ValueError):
+class PinningRefusedError(UserError):
     """A picture cannot be pinned or freed; the message says why and what would go."""
 
 
