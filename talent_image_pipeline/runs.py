@@ -6,9 +6,10 @@ What does not: schedule, sensor and what a job does.
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,28 +66,56 @@ def use_dagster_home() -> Path:
     return here
 
 
-def run_refresh(talent_id: str) -> FinishedRun:
+def run_refresh(talent_id: str, *, trigger: str = "manual", run_id: str | None = None) -> FinishedRun:
     """Refresh one talent now."""
-    return _run(REFRESH_JOB, run_config={"talent_id": talent_id}, tags={TALENT_TAG: talent_id})
+    config = {"talent_id": talent_id}
+    return _run(REFRESH_JOB, run_config=config, tags={TALENT_TAG: talent_id, TRIGGER_TAG: trigger}, run_id=run_id)
 
 
-def run_sync(*, run_config: Mapping[str, Any] | None = None) -> FinishedRun:
+def run_sync(
+    *,
+    run_config: Mapping[str, Any] | None = None,
+    trigger: str = "manual",
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> FinishedRun:
     """Sync everybody who is due now, up to 200, or whom the run config names."""
-    return _run(SYNC_JOB, run_config=run_config or {}, tags={})
+    return _run(SYNC_JOB, run_config=run_config or {}, tags={**(tags or {}), TRIGGER_TAG: trigger}, run_id=run_id)
 
 
-def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str]) -> FinishedRun:
+def run_statuses(run_ids: Sequence[str]) -> dict[str, str]:
+    """Return how far runs are, in Dagster's words, by id; those that have not begun are left out."""
+    if not run_ids:
+        return {}
+    with _persistent_instance() as instance:
+        records = instance.get_runs(filters=dg.RunsFilter(run_ids=list(run_ids)))
+    return {run.run_id: run.status.value for run in records}
+
+
+def record_interruption(run_id: str) -> None:
+    """Note that a run was given up, unless it has ended."""
+    with _persistent_instance() as instance:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_canceled(run, message="The service that ran it was stopped; what was read is kept.")
+
+
+def warm_up() -> None:
+    """Load what the first run in this process would load."""
+    with _persistent_instance():
+        _job(REFRESH_JOB)
+        _job(SYNC_JOB)
+
+
+def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str], run_id: str | None) -> FinishedRun:
     # Dagster's own lines are kept in the run's log; the terminal belongs to the command.
     with _persistent_instance() as instance, redirect_stderr(io.StringIO()):
-        result = (
-            build_definitions()
-            .resolve_job_def(job)
-            .execute_in_process(
-                run_config=dict(run_config),
-                instance=instance,
-                tags={TRIGGER_TAG: "manual", **_ORIGIN_TAGS, **tags},
-                raise_on_error=False,
-            )
+        result = _job(job).execute_in_process(
+            run_config=dict(run_config),
+            instance=instance,
+            tags={**_ORIGIN_TAGS, **tags},
+            run_id=run_id,
+            raise_on_error=False,
         )
         if _was_interrupted(result):
             raise KeyboardInterrupt
@@ -96,6 +125,11 @@ def _run(job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str]) ->
             api_calls=_sum_of(result, "api_calls"),
             downloads=_sum_of(result, "downloads"),
         )
+
+
+@cache
+def _job(name: str) -> dg.JobDefinition:
+    return build_definitions().resolve_job_def(name)
 
 
 @contextmanager

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     talent_image_verified_only: bool = False
     talent_image_schema: str | None = None
     talent_api_token: SecretStr | None = Field(default=None)
+    talent_dagster_url: str = "http://127.0.0.1:3000"
 
     @classmethod
     def settings_customise_sources(
@@ -82,7 +83,12 @@ class Settings(BaseSettings):
         return (*sources, DotEnvSettingsSource(settings_cls, env_file=data_dir / SANDBOX_ENV_FILE))
 
     @field_validator(
-        "talent_image_public_url", "instagram_api_url", "facebook_api_url", "tiktok_api_url", "youtube_api_url"
+        "talent_image_public_url",
+        "talent_dagster_url",
+        "instagram_api_url",
+        "facebook_api_url",
+        "tiktok_api_url",
+        "youtube_api_url",
     )
     @classmethod
     def _is_web_address(cls, value: str) -> str:

@@ -35,6 +35,7 @@ from talent_image_pipeline.sandbox.server import (
     DEFAULT_PORT,
     sandbox_process,
 )
+from talent_image_pipeline.service.api_token import load_api_token
 from talent_image_pipeline.settings import Settings, load_settings
 from talent_image_pipeline.sync.planning.scope import SyncScope
 
@@ -152,6 +153,7 @@ def _leave_running(console: Console, stack: ExitStack, settings: Settings, *, ui
     processes = [stack.enter_context(_child(command, output)) for command in commands]
     console.print(f"\nDagster UI: http://127.0.0.1:{ui_port} (ready in some seconds)")
     console.print(f"Pictures:   http://127.0.0.1:{_SERVICE_PORT}, the addresses above")
+    console.print(f"API token:  {load_api_token(settings).get_secret_value()}")
     console.print(f"Sandbox:    http://127.0.0.1:{DEFAULT_PORT}/control, where accounts can be changed")
     console.print(f"What they print goes to {log}. Ctrl-C ends everything.")
     try:

@@ -198,6 +198,36 @@ platform_quotas = sa.Table(
     comment="What was learned of the platforms' limits, shared by all runs.",
 )
 
+profile_image_audit = sa.Table(
+    "profile_image_audit",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="Random; also names a batch that was asked for."),
+    sa.Column("actor", sa.Text, nullable=False, comment="Who asked: the API token or a page's session, and for whom."),
+    sa.Column("action", sa.Text, nullable=False, comment="refresh, changed, sync_all, pin or unpin."),
+    sa.Column("talent_id", sa.Text, comment="The talent it was about; null: many."),
+    sa.Column("talents", sa.Integer, nullable=False, comment="How many talents it was about."),
+    sa.Column("started_at", UtcTimestamp, nullable=False, comment="When it was asked for, UTC."),
+    sa.Column("ended_at", UtcTimestamp, comment="When it was done, UTC; null: not yet, or the service was killed."),
+    sa.Column("result", sa.Text, nullable=False, comment="started, succeeded, failed, refused or interrupted."),
+    sa.Column("message", sa.Text, comment="What came of it, in words."),
+    sa.Column("run_ids", sa.JSON, nullable=False, comment="The Dagster runs that it led to."),
+    sa.Index("profile_image_audit_started_at_idx", "started_at"),
+    sa.Index("profile_image_audit_talent_id_idx", "talent_id", "started_at"),
+    comment="What people asked for through the HTTP service: who, what, when, with which result, in which run.",
+)
+
+platform_days = sa.Table(
+    "platform_days",
+    metadata,
+    sa.Column("platform", sa.Text, primary_key=True, comment="The network, in lower case."),
+    sa.Column("day", sa.Date, primary_key=True, comment="The day, in UTC, on which the reads ended."),
+    sa.Column("calls", sa.Integer, nullable=False, comment="Calls to the network's API."),
+    sa.Column("reads", sa.Integer, nullable=False, comment="Accounts whose read came to an end."),
+    sa.Column("failures", sa.Integer, nullable=False, comment="Of them, those that failed."),
+    sa.Column("downloads", sa.Integer, nullable=False, comment="Pictures that were downloaded."),
+    comment="Calls, reads and failures by platform and day, for the statistics.",
+)
+
 talent_image_app_additions = sa.Table(
     "talent_image_app_additions",
     metadata,

@@ -1,54 +1,89 @@
-"""The HTTP service: the pictures under their fixed addresses, drawn initials, and whether it is well.
+"""The HTTP service: the API, the pictures under their fixed addresses, drawn initials, and whether it is well.
 
-What belongs here: putting the routes together.
+What belongs here: putting the routes together, and what starts and ends with the service.
 What does not: what a route answers (one file for each beside this one), and listening on a port (``server.py``).
 """
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from talent_image_pipeline.clock import Clock
-from talent_image_pipeline.pictures.store.picture_store import PictureStore
-from talent_image_pipeline.service.health import HealthRoute
+from talent_image_pipeline.service.api import batches, profile_image, talents
+from talent_image_pipeline.service.dependencies import ServiceDependencies
+from talent_image_pipeline.service.errors import add_error_handlers
+from talent_image_pipeline.service.health import ReadinessRoute, answer_alive
 from talent_image_pipeline.service.initials_route import InitialsRoute
 from talent_image_pipeline.service.picture_route import PictureRoute
-from talent_image_pipeline.service.safe_headers import SAFE_HEADERS, SafeHeaders
+from talent_image_pipeline.service.safe_headers import SafeHeaders
+
+API_PREFIX = "/api/admin"
+OPENAPI_PATH = "/api/openapi.json"
 
 
-def build_service(*, store: PictureStore, database_engine: sa.Engine, public_url: str, clock: Clock) -> Starlette:
+def build_service(dependencies: ServiceDependencies, *, on_start: Callable[[], None] | None = None) -> ASGIApp:
     """Put the service together; nothing is opened or contacted before the first request.
 
     Args:
-        store: Where the pictures are.
-        database_engine: The app's database; stays open, its owner closes it.
-        public_url: What published addresses start with. Where it has a path, the routes answer below that path too, so
-            that a proxy in front may keep the path or strip it.
-        clock: Says when a health check was made.
+        dependencies: What the routes work with; their owner closes them.
+        on_start: Called when the service starts, in its event loop; must not block.
     """
-    routes: list[BaseRoute] = [
-        Route("/images/{content_hash}/{file_name}", PictureRoute(store).respond),
-        Route("/initials/{talent_id}.svg", InitialsRoute(database_engine).respond),
-        Route("/healthz", HealthRoute(store=store, database_engine=database_engine, clock=clock).respond),
-    ]
-    prefix = urlsplit(public_url).path.rstrip("/")
-    below_prefix: list[BaseRoute] = [Mount(prefix, app=Router(routes, redirect_slashes=False))] if prefix else []
-    service = Starlette(
-        routes=[*below_prefix, *routes],
-        middleware=[Middleware(SafeHeaders)],
-        exception_handlers={Exception: _answer_defect},
+    return _BelowPrefix(
+        build_app(dependencies, on_start=on_start),
+        prefix=urlsplit(dependencies.settings.talent_image_public_url).path.rstrip("/"),
     )
-    # A redirect would name whatever host the request claimed to be for.
-    service.router.redirect_slashes = False
-    return service
 
 
-async def _answer_defect(_request: Request, _defect: Exception) -> Response:
-    """Answer 500 after a defect of ours, outside of all middleware; the web server logs it."""
-    headers = {**SAFE_HEADERS, "Cache-Control": "no-store"}
-    return PlainTextResponse("Something went wrong here.\n", status_code=500, headers=headers)
+def build_app(dependencies: ServiceDependencies, *, on_start: Callable[[], None] | None = None) -> FastAPI:
+    """Put the application together, as :func:`build_service` serves it."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if on_start is not None:
+            on_start()
+        yield
+        await dependencies.refreshing.end()
+
+    app = FastAPI(
+        title="Talent profile images",
+        description="One current profile picture for every talent: what it is, where it came from, refreshing it.",
+        version=version("talent-image-pipeline"),
+        openapi_url=OPENAPI_PATH,
+        # Both load scripts from somebody else's origin.
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would name whatever host the request claimed to be for.
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.dependencies = dependencies
+    app.add_middleware(SafeHeaders)
+    add_error_handlers(app)
+    # Batches first: their addresses have the shape of a talent's.
+    for router in (batches.router, profile_image.router, talents.router):
+        app.include_router(router, prefix=API_PREFIX)
+    app.router.routes += [
+        Route("/images/{content_hash}/{file_name}", PictureRoute(dependencies.store).respond),
+        Route("/initials/{talent_id}.svg", InitialsRoute(dependencies.engine).respond),
+        Route("/healthz", answer_alive),
+        Route("/readyz", ReadinessRoute(dependencies).respond),
+    ]
+    return app
+
+
+class _BelowPrefix:
+    """Answers below the path of the public address too, so that a proxy in front may keep the path or strip it."""
+
+    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell the application which part of the path is not its own."""
+        if self._prefix and scope["type"] == "http" and scope["path"].startswith(f"{self._prefix}/"):
+            scope = {**scope, "root_path": self._prefix}
+        await self._app(scope, receive, send)

@@ -1,11 +1,10 @@
 """The HTTP service over real sockets: headers, caching, and what it answers when something is missing or down."""
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,17 +13,13 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from PIL import Image
-from starlette.applications import Starlette
 
 from talent_image_pipeline.database.tables import talent
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
 from talent_image_pipeline.pictures.store.keys import content_hash_of, rendition_url
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
-from talent_image_pipeline.service.app import build_service
-from talent_image_pipeline.service.server import make_server, open_listener
 from talent_image_pipeline_tests.rows import insert_talent
-
-NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
+from talent_image_pipeline_tests.service.in_process import NOW, running, service_on
 
 
 def make_renditions() -> dict[int, bytes]:
@@ -38,21 +33,6 @@ def make_renditions() -> dict[int, bytes]:
 
 RENDITIONS = make_renditions()
 CONTENT_HASH = content_hash_of(RENDITIONS)
-
-
-@contextmanager
-def running(service: Starlette) -> Iterator[httpx.Client]:
-    """Serve on a free port of the loopback interface, and hand out a client for it."""
-    with open_listener(host="127.0.0.1", port=0) as listener:
-        server = make_server(service)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture
@@ -76,7 +56,7 @@ def engine(migrated_sqlite_file: Path, tmp_path: Path, opened: Callable[[str], s
 
 @pytest.fixture
 def client(store: PictureStore, engine: sa.Engine) -> Iterator[httpx.Client]:
-    service = build_service(store=store, database_engine=engine, public_url="https://talent.example", clock=lambda: NOW)
+    service = service_on(store=store, engine=engine)
     with running(service) as client:
         yield client
 
@@ -202,7 +182,7 @@ def test_damaged_bytes_are_never_served(
 
     assert response.status_code == 404
     assert response.headers["cache-control"] == "public, max-age=60"
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
 
 
 def test_other_methods_change_nothing(client: httpx.Client, stored_picture: str) -> None:
@@ -271,14 +251,12 @@ def test_an_id_with_odd_characters_is_looked_up_as_it_is(client: httpx.Client, a
 def test_both_kinds_of_database_are_asked_the_same_way(store: PictureStore, migrated_engine: sa.Engine) -> None:
     with migrated_engine.begin() as connection:
         insert_talent(connection, id="one", name="Jane Doe", display_name="JD Official")
-    service = build_service(
-        store=store, database_engine=migrated_engine, public_url="https://talent.example", clock=lambda: NOW
-    )
+    service = service_on(store=store, engine=migrated_engine)
 
     with running(service) as client:
         assert drawn_text(client.get("/initials/one.svg")) == "JO"
         assert client.get("/initials/a%00b.svg").status_code == 404
-        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -292,28 +270,48 @@ def test_an_unknown_talent_is_not_found(client: httpx.Client, path: str) -> None
     assert_is_safe(response)
 
 
-def test_a_healthy_service_says_so_and_when(client: httpx.Client) -> None:
-    response = client.get("/healthz")
+def test_an_alive_service_says_so_without_asking_anything(store: PictureStore, tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'no such directory' / 'talents.db'}")
+    with running(service_on(store=store, engine=engine)) as client:
+        response = client.get("/healthz")
+
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+    assert response.headers["cache-control"] == "no-store"
+    engine.dispose()
+
+
+def test_a_ready_service_says_so_and_as_of_when(client: httpx.Client) -> None:
+    response = client.get("/readyz")
 
     assert response.status_code == 200
     assert response.json() == {
         "status": "ok",
         "database": "ok",
         "picture_store": "ok",
-        "checked_at": "2026-11-21T02:00:00+00:00",
+        "refreshes": "starting",
+        "checked_at": NOW.isoformat(),
     }
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_readiness_is_looked_at_every_few_seconds_however_often_it_is_asked_for(
+    store: PictureStore, engine: sa.Engine
+) -> None:
+    looks = count(1)
+    service = service_on(store=store, engine=engine, clock=lambda: NOW + timedelta(seconds=next(looks)))
+    with running(service) as client:
+        answers = {client.get("/readyz").json()["checked_at"] for _ in range(20)}
+
+    assert len(answers) == 1
 
 
 def test_a_defect_is_answered_safely_and_without_its_details(store: PictureStore, engine: sa.Engine) -> None:
     def broken_clock() -> datetime:
         raise RuntimeError("hunter2")
 
-    service = build_service(
-        store=store, database_engine=engine, public_url="https://talent.example", clock=broken_clock
-    )
+    service = service_on(store=store, engine=engine, clock=broken_clock)
     with running(service) as client:
-        response = client.get("/healthz")
+        response = client.get("/readyz")
 
     assert response.status_code == 500
     assert response.headers["cache-control"] == "no-store"
@@ -325,7 +323,7 @@ def test_without_its_database_the_service_shows_pictures_and_silhouettes_and_say
     store: PictureStore, stored_picture: str, tmp_path: Path
 ) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'no such directory' / 'talents.db'}")
-    service = build_service(store=store, database_engine=engine, public_url="https://talent.example", clock=lambda: NOW)
+    service = service_on(store=store, engine=engine)
     with running(service) as client:
         assert client.get(f"/images/{stored_picture}/256.webp").status_code == 200
 
@@ -335,7 +333,7 @@ def test_without_its_database_the_service_shows_pictures_and_silhouettes_and_say
         assert int(initials.headers["retry-after"]) > 0
         assert_is_safe(initials)
 
-        health = client.get("/healthz")
+        health = client.get("/readyz")
         assert health.status_code == 503
         assert (health.json()["database"], health.json()["picture_store"]) == ("unavailable", "ok")
     engine.dispose()
@@ -348,21 +346,19 @@ def test_without_its_store_the_service_says_so_and_lets_nobody_remember_it(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     store = PictureStore.from_url("s3://talent-pictures")
-    service = build_service(store=store, database_engine=engine, public_url="https://talent.example", clock=lambda: NOW)
+    service = service_on(store=store, engine=engine)
     with running(service) as client:
         response = client.get(f"/images/{CONTENT_HASH}/256.webp")
         assert response.status_code == 503
         assert response.headers["cache-control"] == "no-store"
         assert int(response.headers["retry-after"]) > 0
-        assert client.get("/healthz").json()["picture_store"] == "unavailable"
+        assert client.get("/readyz").json()["picture_store"] == "unavailable"
 
 
 def test_a_public_address_with_a_path_is_answered_with_and_without_it(
     store: PictureStore, stored_picture: str, engine: sa.Engine
 ) -> None:
-    service = build_service(
-        store=store, database_engine=engine, public_url="https://agency.example/talent", clock=lambda: NOW
-    )
+    service = service_on(store=store, engine=engine, public_url="https://agency.example/talent")
     with running(service) as client:
         for prefix in ("", "/talent"):
             assert client.get(f"{prefix}/images/{stored_picture}/64.webp").content == RENDITIONS[64]

@@ -13,16 +13,14 @@ from talent_image_pipeline.service.server import CannotListenError, open_listene
 
 SERVICE = """
 import sys
-from pathlib import Path
 import sqlalchemy as sa
-from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
-from talent_image_pipeline.service.app import build_service
 from talent_image_pipeline.service.server import serve
+from talent_image_pipeline_tests.service.in_process import service_on
 
 engine = sa.create_engine(f"sqlite:///{sys.argv[1]}/talents.db")
 store = PictureStore.from_url(f"{sys.argv[1]}/images")
-service = build_service(store=store, database_engine=engine, public_url="http://127.0.0.1", clock=utc_now)
+service = service_on(store=store, engine=engine)
 serve(service, host="127.0.0.1", port=0, on_listening=lambda host, port: print(f"http://{host}:{port}", flush=True))
 print("stopped", flush=True)
 """

@@ -87,10 +87,24 @@ def choose_candidates(
     return transactions.write(engine, choose)
 
 
+def reason_to_sync(engine: sa.Engine, talent_id: str, *, now: datetime, verified_only: bool) -> Reason | None:
+    """Say why a run would take a talent now, or that none would: it was synced within a day and nothing changed."""
+    scope = SyncScope(talent_ids=(talent_id,), limit=1)
+    found = transactions.read(engine, _find_candidates, scope=scope, now=now, verified_only=verified_only)
+    return found[0].reason if found else None
+
+
 def plan_daily_batches(engine: sa.Engine, *, now: datetime, verified_only: bool) -> list[tuple[str, ...]]:
     """Return everybody who is due today, in batches, never synced talents first, then the longest waiting."""
+    return plan_batches(engine, now=now, verified_only=verified_only, minimum_hours=DAILY_MINIMUM_HOURS)
+
+
+def plan_batches(
+    engine: sa.Engine, *, now: datetime, verified_only: bool, minimum_hours: float
+) -> list[tuple[str, ...]]:
+    """Return everybody whose last sync is so many hours ago, and whose accounts changed, in batches."""
     rules = reading_rules(verified_only=verified_only)
-    synced_before = now - timedelta(hours=DAILY_MINIMUM_HOURS)
+    synced_before = now - timedelta(hours=minimum_hours)
 
     def find(connection: sa.Connection) -> list[str]:
         due = candidate_queries.find_due_talent_ids(connection, rules=rules, now=now, synced_before=synced_before)

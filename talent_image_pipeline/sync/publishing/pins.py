@@ -12,12 +12,12 @@ import anyio.to_thread
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import history_queries, ledger_queries, transactions
-from talent_image_pipeline.database.records import PictureRecord, PinRecord, VersionRecord
+from talent_image_pipeline.database.records import AccountRecord, PictureRecord, PinRecord, VersionRecord
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError, require_talent
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states, publish_choice
-from talent_image_pipeline.sync.publishing.resolution import MANUAL, Resolution, TalentState
+from talent_image_pipeline.sync.publishing.resolution import MANUAL, Resolution, TalentState, owned_hash
 
 
 class PinningRefusedError(UserError):
@@ -60,6 +60,59 @@ async def roll_back(
         raise PinningRefusedError(f"The picture of version {version.version_id} is not in the picture store.")
     await anyio.to_thread.run_sync(lambda: _pin(engine, version, rules=rules, now=now))
     return version
+
+
+async def pin_account_picture(
+    engine: sa.Engine, store: PictureStore, talent_id: str, account_id: str, *, rules: PublishingRules, now: datetime
+) -> VersionRecord:
+    """Pin the picture that we own of one of a talent's accounts, shown before or not, and show it at once.
+
+    Returns:
+        The version that is pinned now: a new one of the history.
+
+    Raises:
+        UnknownTalentError: naming the nearest ids or names.
+        PinningRefusedError: when the picture is manual, or we own no picture of such an account.
+        PictureStoreUnavailableError: when the store cannot say whether it has the picture.
+    """
+    await anyio.to_thread.run_sync(require_talent, engine, talent_id)
+
+    def find(connection: sa.Connection) -> AccountRecord:
+        state = _load_state(connection, talent_id, rules=rules, lock=False)
+        _refuse_manual(state)
+        return _account_with_picture(state, account_id)
+
+    account = await transactions.read_in_thread(engine, find)
+    content_hash = owned_hash(account)
+    if content_hash is None or not await store.has(content_hash):
+        raise PinningRefusedError(f"The picture of the account {account_id!r} is not in the picture store.")
+
+    def pin(connection: sa.Connection) -> VersionRecord:
+        state = _load_state(connection, talent_id, rules=rules, lock=True)
+        _refuse_manual(state)
+        found = _account_with_picture(state, account_id)
+        wanted = PinRecord(
+            talent_id=talent_id,
+            version_id=0,
+            source=found.platform,
+            picture_hash=owned_hash(found),
+            pinned_at=now,
+        )
+        publish_choice(connection, replace(state, pin=wanted), why="pinned by a person", rules=rules, now=now)
+        version = history_queries.current_versions(connection, [talent_id])[talent_id]
+        history_queries.save_pin(connection, replace(wanted, version_id=version.version_id))
+        return version
+
+    return await transactions.write_in_thread(engine, pin)
+
+
+def _account_with_picture(state: TalentState, account_id: str) -> AccountRecord:
+    for account in state.accounts:
+        if account.account_id == account_id and account.connected and owned_hash(account) is not None:
+            return account
+    raise PinningRefusedError(
+        f"There is no connected account {account_id!r} of {state.talent.talent_id} with a picture."
+    )
 
 
 def unpin(engine: sa.Engine, talent_id: str, *, rules: PublishingRules, now: datetime) -> Resolution | None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import anyio.to_thread
 import httpx
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -27,6 +28,7 @@ from talent_image_pipeline.sync.limits.quota_gate import QuotaGate
 from talent_image_pipeline.sync.reading.picture_ingest import PictureIngest
 from talent_image_pipeline.sync.reading.platform_reader import read_platform
 from talent_image_pipeline.sync.reading.tools import PlatformTools, ReadingLimits
+from talent_image_pipeline.sync.reporting.platform_days import record_day
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
 from talent_image_pipeline.sync.tokens.refresh_process import RefreshProcess, open_refresh_process
 
@@ -80,6 +82,7 @@ class ReadingSession:
         report.api_calls += transport.calls
         report.downloads = self.downloader.downloads - downloads
         report.bytes_received = self.downloader.bytes_received - received
+        await anyio.to_thread.run_sync(lambda: record_day(self.engine, report, now=self.clock()))
         return report
 
 
