@@ -38,7 +38,8 @@ from talent_image_pipeline.database.rights import describe as describe_rights
 from talent_image_pipeline.database.rights import missing_for_reading, missing_for_runs
 from talent_image_pipeline.database.schema_revision import current_revision, schema_problem
 from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address
-from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
+from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture, RenderingUnavailable
+from talent_image_pipeline.pictures.rendering.sandbox import judge_protections
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
 from talent_image_pipeline.pictures.store.picture_store import (
     PictureStore,
@@ -380,9 +381,11 @@ async def _look_at_workers() -> Diagnosis:
     try:
         async with PictureWorkers(processes=1) as workers:
             rendered = await workers.render(_drawn_picture())
-    except (NotAPicture, OSError) as failure:
+            finding = judge_protections(await workers.protections())
+    except (NotAPicture, RenderingUnavailable, OSError) as failure:
         return _broken(name, f"A drawn picture could not be rendered: {failure}.")
-    return _ok(name, f"A drawn picture was rendered in {len(rendered.renditions)} sizes.")
+    message = f"A drawn picture was rendered in {len(rendered.renditions)} sizes. {finding.message}"
+    return Diagnosis(name=name, state=State.OK if finding.is_complete else State.WARNING, message=message)
 
 
 def _drawn_picture() -> bytes:

@@ -82,6 +82,14 @@ def webp_of_size(width: int, height: int) -> bytes:
     return body[:at] + struct.pack("<HH", width, height) + body[at + 4 :]
 
 
+def webp_on_canvas(width: int, height: int) -> bytes:
+    """Return a WebP animation of two small frames that declares a canvas of a size."""
+    body = animation("WEBP", frames=2, side=80, lossless=True)
+    at = body.index(b"VP8X") + 12
+    extent = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return body[:at] + extent + body[at + 6 :]
+
+
 def avif_of_size(width: int, height: int) -> bytes:
     """Return a small AVIF file whose size property declares another size."""
     body = small_file("AVIF")

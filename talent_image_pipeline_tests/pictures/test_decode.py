@@ -1,9 +1,13 @@
 """Every colour mode, depth, profile and orientation ends as upright sRGB pixels; damage ends in a refusal."""
 
+import re
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from talent_image_pipeline.pictures.rendering.colour_profiles import grey_profile
 from talent_image_pipeline.pictures.rendering.decode import Pixels, decode_picture
 from talent_image_pipeline.pictures.rendering.inspect import inspect_picture
 from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
@@ -12,8 +16,10 @@ from talent_image_pipeline_tests.pictures.picture_files import (
     animation,
     astronaut,
     encoded,
+    png_chunk,
     sixteen_bit_png,
     small_file,
+    with_png_chunks,
 )
 
 
@@ -69,6 +75,73 @@ def profile_with_swapped_primaries() -> bytes:
     return bytes(profile)
 
 
+def described_png(image: Image.Image, *chunks: bytes) -> bytes:
+    return with_png_chunks(encoded(image, "PNG"), *chunks)
+
+
+def gamma_chunk(gamma: float) -> bytes:
+    return png_chunk(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+
+
+P3_PRIMARIES = png_chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+FLAT = Image.new("RGB", (80, 80), (200, 120, 60))
+
+
+def as_srgb(colour: tuple[float, float, float], *, gamma: float | None, is_p3: bool) -> list[float]:
+    """Return what a colour is in sRGB, by the formulas of the standards, in levels."""
+    curve = [
+        (value / 255) ** gamma
+        if gamma
+        else (value / 255 / 12.92 if value / 255 <= 0.04045 else ((value / 255 + 0.055) / 1.055) ** 2.4)
+        for value in colour
+    ]
+    to_srgb = [[1.2249, -0.2249, 0.0], [-0.0420, 1.0420, 0.0], [-0.0197, -0.0786, 1.0983]]
+    light = np.clip(np.array(to_srgb) @ curve if is_p3 else np.array(curve), 0, 1)
+    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return [float(value) for value in 255 * coded]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "gamma", "is_p3"),
+    [
+        ([png_chunk(b"cICP", bytes((12, 13, 0, 1)))], None, True),
+        ([png_chunk(b"cICP", bytes((1, 13, 0, 1))), gamma_chunk(1)], None, False),
+        ([png_chunk(b"cICP", bytes((12, 8, 0, 1)))], 1.0, True),
+        ([gamma_chunk(1)], 1.0, False),
+        ([gamma_chunk(1 / 1.8), P3_PRIMARIES], 1.8, True),
+        ([png_chunk(b"sRGB", b"\0"), gamma_chunk(1), P3_PRIMARIES], None, False),
+        ([gamma_chunk(0.45455)], None, False),
+    ],
+)
+def test_colours_that_a_png_describes_without_a_profile_are_shown_as_browsers_show_them(
+    chunks: list[bytes], gamma: float | None, is_p3: bool
+) -> None:
+    shown = pixels_of(described_png(FLAT, *chunks))[40, 40].tolist()
+    assert shown == pytest.approx(as_srgb((200, 120, 60), gamma=gamma, is_p3=is_p3), abs=2)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_greys_are_converted_through_their_profile_with_and_without_transparency(mode: str) -> None:
+    grey = Image.new(mode, (80, 80), 100 if mode == "L" else (100, 255))
+    if mode == "LA":
+        grey.paste((0, 0), (0, 0, 10, 10))
+    pixels = pixels_of(encoded(grey, "PNG", icc_profile=grey_profile(1.0)))
+    assert pixels[40, 40] == pytest.approx(as_srgb((100, 100, 100), gamma=1.0, is_p3=False), abs=2)
+    if mode == "LA":
+        assert pixels[5, 5].tolist() == [255, 255, 255]
+
+
+def test_the_first_frame_of_an_animation_that_covers_a_part_of_the_canvas_is_shown_where_it_belongs() -> None:
+    whole = Image.new("RGBA", (160, 120))
+    whole.paste((200, 40, 40, 255), (60, 20, 140, 100))
+    other = Image.new("RGBA", (160, 120), (0, 0, 200, 255))
+    body = encoded(whole, "WEBP", save_all=True, append_images=[other], duration=50, lossless=True)
+    picture = decode_picture(inspect_picture(body), short_side=512)
+    assert (picture.width, picture.height) == (160, 120)
+    assert picture.pixels[60, 100].tolist() == [200, 40, 40]
+    assert picture.pixels[10, 10].tolist() == [255, 255, 255]
+
+
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("profile", [b"", b"nonsense", bytes(128), profile_with_swapped_primaries()[:200]])
 def test_a_broken_profile_is_ignored(image_format: str, profile: bytes) -> None:
@@ -117,6 +190,45 @@ def test_jpeg_data_that_ends_early_behind_a_sound_end_marker_is_refused() -> Non
         for missing in (30, 300, 3000):
             with pytest.raises(NotAPicture, match="pixels"):
                 pixels_of(body[: -2 - missing] + body[-2:])
+
+
+def parts_of_scans(body: bytes) -> list[tuple[int, int]]:
+    """Return where the coded data of each scan of a JPEG file starts and ends."""
+    found = []
+    for scan in re.finditer(rb"\xff\xda", body):
+        start = scan.end() + int.from_bytes(body[scan.end() : scan.end() + 2], "big")
+        end = re.compile(rb"\xff[^\x00\xd0-\xd7]").search(body, start)
+        assert end is not None
+        found.append((start, end.start()))
+    return found
+
+
+@pytest.mark.parametrize("scan", range(10))
+@pytest.mark.parametrize(("kept_before", "kept_behind"), [(0.5, 0), (0.9, 0), (0.25, 0.5)])
+def test_a_progressive_jpeg_that_lacks_a_part_of_any_scan_is_refused(
+    scan: int, kept_before: float, kept_behind: float
+) -> None:
+    body = encoded(astronaut(), "JPEG", quality=90, progressive=True)
+    scans = parts_of_scans(body)
+    assert len(scans) == 10
+    start, end = scans[scan]
+    cut_from, cut_to = start + round(kept_before * (end - start)), end - round(kept_behind * (end - start))
+    with pytest.raises(NotAPicture, match="pixels"):
+        pixels_of(body[:cut_from] + body[cut_to:])
+
+
+@pytest.mark.parametrize("scans", range(1, 10))
+def test_a_progressive_jpeg_that_lacks_whole_scans_is_refused(scans: int) -> None:
+    body = encoded(astronaut(), "JPEG", quality=90, progressive=True)
+    with pytest.raises(NotAPicture, match="scans"):
+        pixels_of(body[: parts_of_scans(body)[scans - 1][1]] + b"\xff\xd9")
+
+
+def test_a_jpeg_with_restart_markers_that_lost_some_in_the_middle_is_refused() -> None:
+    body = encoded(astronaut(), "JPEG", quality=90, restart_marker_blocks=8)
+    pixels_of(body)
+    with pytest.raises(NotAPicture, match="pixels"):
+        pixels_of(body[:20_000] + body[26_000:])
 
 
 def test_gif_data_that_ends_early_behind_a_sound_trailer_is_refused() -> None:

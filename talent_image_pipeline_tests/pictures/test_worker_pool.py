@@ -2,20 +2,26 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
+from PIL import Image
 
 from talent_image_pipeline.pictures.rendering.render import render_picture
-from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture, RenderedPicture
+from talent_image_pipeline.pictures.rendering.rendered_picture import (
+    NotAPicture,
+    RenderedPicture,
+    RenderingUnavailable,
+)
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers, WorkerLimits
 from talent_image_pipeline_tests.pictures.picture_files import astronaut, encoded, small_file
 
 PORTRAIT = encoded(astronaut(), "JPEG")
-LARGE = encoded(astronaut().resize((6500, 6500)), "PNG", compress_level=1)
+LARGE = encoded(astronaut().resize((300, 300)).resize((4800, 4800), Image.Resampling.NEAREST), "PNG")
 
 
 def children() -> set[int]:
@@ -38,8 +44,8 @@ def environment_of(process: int) -> bytes:
 async def outcome(workers: PictureWorkers, body: bytes) -> RenderedPicture | str:
     try:
         return await workers.render(body)
-    except NotAPicture as reason:
-        return str(reason)
+    except (NotAPicture, RenderingUnavailable) as reason:
+        return f"{type(reason).__name__}: {reason}"
 
 
 def test_a_worker_renders_as_the_function_does() -> None:
@@ -100,7 +106,7 @@ def test_no_more_processes_run_than_were_asked_for_and_none_is_left() -> None:
 
 def test_a_picture_that_needs_too_much_memory_is_refused_and_the_others_are_rendered() -> None:
     async def scenario() -> list[RenderedPicture | str]:
-        limits = WorkerLimits(memory_bytes=400 * 1024 * 1024)
+        limits = WorkerLimits(memory_bytes=60 * 1024 * 1024)
         results: list[RenderedPicture | str] = []
         async with PictureWorkers(processes=2, limits=limits) as workers, anyio.create_task_group() as group:
 
@@ -120,7 +126,7 @@ def test_a_picture_that_needs_too_much_memory_is_refused_and_the_others_are_rend
     }
 
 
-def test_a_picture_that_takes_too_long_is_refused_and_its_worker_replaced() -> None:
+def test_what_takes_too_long_on_the_clock_is_unavailable_and_its_worker_replaced() -> None:
     async def scenario() -> tuple[RenderedPicture | str, RenderedPicture | str]:
         async with PictureWorkers(processes=1) as workers:
             await workers.warm()
@@ -128,9 +134,79 @@ def test_a_picture_that_takes_too_long_is_refused_and_its_worker_replaced() -> N
             async with impatient:
                 return await outcome(impatient, LARGE), await outcome(workers, PORTRAIT)
 
-    refused, rendered = anyio.run(scenario)
-    assert "longer than" in str(refused)
+    given_up, rendered = anyio.run(scenario)
+    assert str(given_up).startswith("RenderingUnavailable: ")
     assert isinstance(rendered, RenderedPicture)
+
+
+async def kill_busy_workers(signal_number: int, *, times: int, before: set[int]) -> None:
+    """Kill the worker that is at work on a large picture, so many times."""
+    while times:
+        busy = [process for process in children() - before if resident_bytes(process) > 140 << 20]
+        for process in busy[:times]:
+            os.kill(process, signal_number)
+        times -= len(busy[:times])
+        await anyio.sleep(0.01)
+
+
+def resident_bytes(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def outcome_when_killed(signal_number: int, *, times: int) -> RenderedPicture | str:
+    async def scenario() -> list[RenderedPicture | str]:
+        before = children()
+        results = []
+        async with PictureWorkers(processes=1) as workers, anyio.create_task_group() as group:
+            group.start_soon(lambda: kill_busy_workers(signal_number, times=times, before=before))
+            results.append(await outcome(workers, LARGE))
+            group.cancel_scope.cancel()
+        return results
+
+    (result,) = anyio.run(scenario)
+    return result
+
+
+def test_a_picture_whose_worker_was_killed_from_outside_is_rendered_by_a_fresh_one() -> None:
+    assert isinstance(outcome_when_killed(signal.SIGKILL, times=1), RenderedPicture)
+
+
+def test_a_picture_whose_workers_are_killed_from_outside_twice_is_unavailable_and_not_refused() -> None:
+    assert str(outcome_when_killed(signal.SIGKILL, times=2)).startswith("RenderingUnavailable: ")
+
+
+def test_a_picture_that_crashes_its_worker_is_refused_without_a_second_try() -> None:
+    assert str(outcome_when_killed(signal.SIGSEGV, times=1)).startswith("NotAPicture: it crashed")
+
+
+def test_a_large_picture_is_rendered_while_no_other_worker_lives() -> None:
+    async def scenario() -> list[int]:
+        before = children()
+        beside: list[int] = []
+        async with PictureWorkers(processes=3) as workers:
+            await workers.warm()
+            async with anyio.create_task_group() as group:
+
+                async def look() -> None:
+                    while True:
+                        living = children() - before
+                        if any(resident_bytes(process) > 140 << 20 for process in living):
+                            beside.append(len(living) - 1)
+                        await anyio.sleep(0.005)
+
+                group.start_soon(look)
+                async with anyio.create_task_group() as rendering:
+                    for body in (PORTRAIT, LARGE, PORTRAIT, PORTRAIT):
+                        rendering.start_soon(workers.render, body)
+                group.cancel_scope.cancel()
+        return beside
+
+    beside = anyio.run(scenario)
+    assert beside
+    assert set(beside) == {0}
 
 
 def test_a_picture_that_needs_too_much_processor_time_is_refused_and_the_worker_replaced() -> None:
@@ -144,8 +220,8 @@ def test_a_picture_that_needs_too_much_processor_time_is_refused_and_the_worker_
 
 
 def many_scans() -> bytes:
-    """Return a JPEG file of 36 megapixels that draws its first scan fifty times, which takes seconds to decode."""
-    body = encoded(astronaut().resize((6000, 6000)), "JPEG", progressive=True, quality=60)
+    """Return a JPEG file of 23 megapixels that draws its first scan fifty times, which takes seconds to decode."""
+    body = encoded(astronaut().resize((4800, 4800)), "JPEG", progressive=True, quality=60)
     first_scan = body.index(b"\xff\xda")
     second_scan = body.index(b"\xff\xc4", first_scan)
     return body[:second_scan] + body[first_scan:second_scan] * 50 + body[second_scan:]
@@ -215,7 +291,7 @@ def test_a_worker_that_cannot_be_started_early_is_no_error_until_a_picture_needs
     async def scenario() -> None:
         async with PictureWorkers(processes=1, limits=WorkerLimits(memory_bytes=1)) as workers:
             await workers.warm()
-            with pytest.raises(NotAPicture):
+            with pytest.raises((NotAPicture, RenderingUnavailable)):
                 await workers.render(PORTRAIT)
 
     anyio.run(scenario)

@@ -12,8 +12,11 @@ from talent_image_pipeline.pictures.rendering.headers import avif, gif, jpeg, pn
 from talent_image_pipeline.pictures.rendering.headers.container import Container
 from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
 
-MOST_PIXELS = 50_000_000
-"""The most pixels that a file may declare, all frames of an animation together."""
+MOST_PIXELS = 24_000_000
+"""The most pixels that a picture may have: what phones make. More would cost more memory than a worker may use."""
+
+_LARGE = {"JPEG": 8_000_000}
+_LARGE_ELSEWHERE = 4_000_000
 
 SMALLEST_SIDE = 64
 """The least width and height of a picture that is worth showing, in pixels."""
@@ -31,12 +34,25 @@ class InspectedPicture:
         body: What the decoder gets: stripped of trailing bytes and, where possible, of metadata.
         colour_profile: The embedded ICC profile, where the container reader took it out.
         orientation: The EXIF orientation, 1 (upright) to 8; none where only the decoder can tell.
+        canvas: Where the frame covers only a part of what is shown: the whole, in pixels.
+        frame_left: Where the frame begins on the canvas, in pixels from the left.
+        frame_top: Where it begins, in pixels from the top.
+        pixels: How many it declares.
     """
 
     decoder: str
     body: bytes = field(repr=False)
     colour_profile: bytes | None = field(default=None, repr=False)
     orientation: int | None = None
+    canvas: tuple[int, int] | None = None
+    frame_left: int = 0
+    frame_top: int = 0
+    pixels: int = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether decoding it takes so much memory that no other picture may be decoded meanwhile."""
+        return self.pixels > _LARGE.get(self.decoder, _LARGE_ELSEWHERE)
 
 
 def inspect_picture(body: bytes) -> InspectedPicture:
@@ -61,6 +77,10 @@ def inspect_picture(body: bytes) -> InspectedPicture:
         body=container.body,
         colour_profile=container.colour_profile,
         orientation=None if is_told_by_decoder else orientation_of(container.exif),
+        canvas=container.canvas,
+        frame_left=container.frame_left,
+        frame_top=container.frame_top,
+        pixels=container.width * container.height,
     )
 
 
@@ -79,11 +99,12 @@ def _read_container(body: bytes) -> Container:
 
 
 def _check_size(container: Container) -> None:
-    width, height = container.width, container.height
+    for width, height in ((container.width, container.height), container.canvas or (container.width, container.height)):
+        if width * height > MOST_PIXELS:
+            raise NotAPicture(f"the picture is too large: {width} x {height} pixels")
+    width, height = container.canvas or (container.width, container.height)
     if min(width, height) < SMALLEST_SIDE:
         raise NotAPicture(f"the picture is too small: {width} x {height} pixels")
-    if width * height * container.frames > MOST_PIXELS:
-        raise NotAPicture(f"the picture is too large: {width} x {height} pixels, {container.frames} frame(s)")
 
 
 def orientation_of(exif: bytes | None) -> int:

@@ -16,6 +16,10 @@ class NotAPicture(Exception):  # noqa: N818 - reads as what it says
     """The bytes are refused: damaged, not in an accepted format, or beyond a limit. The text says which, in words."""
 
 
+class RenderingUnavailable(Exception):  # noqa: N818 - reads as what it says
+    """A worker process was lost for a reason that is not the picture's: it may be tried again. The text says which."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CropBox:
     """A square of the source, in its pixels after orientation.

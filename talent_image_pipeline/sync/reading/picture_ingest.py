@@ -18,7 +18,7 @@ from talent_image_pipeline.pictures.download.downloader import (
     PictureUnavailable,
 )
 from talent_image_pipeline.pictures.rendering.perceptual_hash import looks_the_same
-from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture, RenderedPicture
+from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture, RenderedPicture, RenderingUnavailable
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
 from talent_image_pipeline.pictures.store.picture_store import PictureStore, PictureStoreUnavailableError
 from talent_image_pipeline.platforms.contract import Outcome, PictureReference, Reading
@@ -84,6 +84,8 @@ class PictureIngest:
             return _ended(reading, Outcome.REFUSED, f"what came is not a usable picture: {refusal}")
         except PictureUnavailable as failure:
             return _ended(reading, Outcome.UNAVAILABLE, f"the picture could not be downloaded: {failure}")
+        except RenderingUnavailable as failure:
+            return _ended(reading, Outcome.UNAVAILABLE, f"the picture could not be rendered: {failure}")
         except PictureStoreUnavailableError as failure:
             return _ended(reading, Outcome.UNAVAILABLE, f"the picture could not be stored: {failure}")
 

@@ -7,18 +7,28 @@ What does not: decoding, and the limits on what was read.
 import struct
 from collections.abc import Iterator
 
+from talent_image_pipeline.pictures.rendering.colour_profiles import profile_of_code_points
 from talent_image_pipeline.pictures.rendering.headers.container import Container
 from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture
 
-_BRANDS = (b"avif", b"avis")
+_BRANDS = frozenset({b"avif", b"avis"})
+# The general brands of still pictures and sequences; then one of the above is among the compatible ones.
+_GENERAL_BRANDS = frozenset({b"mif1", b"msf1", b"miaf"})
+_MOST_BRANDS = 32
 # Boxes that hold other boxes, with the length of what precedes the first inner one.
 _PARENTS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}
 _MOST_BOXES = 4096
+# A still picture has a few items of one extent each; one cut into tiles has some dozens.
+_MOST_EXTENTS = 4096
 
 
 def is_avif(body: bytes) -> bool:
     """Return whether the bytes start as an AVIF still picture or sequence does."""
-    return body[4:8] == b"ftyp" and body[8:12] in _BRANDS
+    if body[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(body[:4], "big"), 16 + 4 * _MOST_BRANDS, len(body))
+    compatible = {body[position : position + 4] for position in range(16, end, 4)}
+    return body[8:12] in _BRANDS or (body[8:12] in _GENERAL_BRANDS and bool(compatible & _BRANDS))
 
 
 def read_avif(body: bytes) -> Container:
@@ -31,7 +41,7 @@ def read_avif(body: bytes) -> Container:
         NotAPicture: A box or the coded data reaches beyond the file's end, or no size is declared.
     """
     sizes: list[tuple[int, int]] = []
-    frames = 1
+    profile: bytes | None = None
     for count, (kind, start, end) in enumerate(_boxes(body, start=0, end=len(body))):
         if count > _MOST_BOXES:
             raise NotAPicture("the AVIF file has too many boxes")
@@ -40,8 +50,9 @@ def read_avif(body: bytes) -> Container:
         elif kind == b"tkhd":
             width, height = struct.unpack_from(">II", body, end - 8)
             sizes.append((width >> 16, height >> 16))
-        elif kind == b"stsz":
-            frames = max(frames, struct.unpack_from(">I", body, start + 8)[0])
+        elif kind == b"colr" and body[start : start + 4] == b"nclx" and profile is None:
+            primaries, transfer = struct.unpack_from(">HH", body, start + 4)
+            profile = profile_of_code_points(primaries=primaries, transfer=transfer)
         elif kind == b"iloc":
             _check_locations(body, start)
     if not sizes:
@@ -50,8 +61,8 @@ def read_avif(body: bytes) -> Container:
         decoder="AVIF",
         width=max(width for width, _ in sizes),
         height=max(height for _, height in sizes),
-        frames=frames,
         body=body,
+        colour_profile=profile,
     )
 
 
@@ -90,6 +101,7 @@ def _check_locations(body: bytes, position: int) -> None:
     id_size = 4 if version == 2 else 2
     items = _number(body, position, id_size)
     position += id_size
+    seen = 0
     for _ in range(items):
         position += id_size
         construction = _number(body, position, 2) & 15 if version else 0
@@ -97,6 +109,10 @@ def _check_locations(body: bytes, position: int) -> None:
         base = _number(body, position, base_size)
         extents = _number(body, position + base_size, 2)
         position += base_size + 2
+        # An item without fields of any size would let a short box claim extents without end.
+        seen += 1 + extents
+        if seen > _MOST_EXTENTS:
+            raise NotAPicture("the AVIF file declares too many extents")
         for _ in range(extents):
             position += index_size
             offset = base + _number(body, position, offset_size)

@@ -1,6 +1,6 @@
-"""Reads the outline of a GIF file (GIF89a specification).
+"""Reads the outline of a GIF file (GIF89a specification), up to the end of its first frame.
 
-What belongs here: the walk over its blocks, with the size of every frame, whatever the screen size claims.
+What belongs here: the walk over its blocks, with the size of the frame, whatever the screen size claims.
 What does not: decoding, and the limits on what was read.
 """
 
@@ -18,33 +18,34 @@ _GRAPHIC_CONTROL = 0xF9
 
 
 def read_gif(body: bytes) -> Container:
-    """Walk the blocks of a GIF file from its header to its trailer.
+    """Walk the blocks of a GIF file from its header to the end of its first frame.
 
-    The decoder gets the first frame alone. The size is the largest extent of the screen and of all frames: a frame may
-    be larger than the screen that it is drawn on.
+    The decoder gets that frame alone: what follows, a missing trailer included, concerns no pixel that is shown. The
+    size is the larger extent of screen and frame: a frame may be larger than the screen that it is drawn on.
 
     Args:
-        body: The whole file; bytes after the trailer are left out of the result.
+        body: The whole file.
 
     Raises:
-        NotAPicture: The file ends before its trailer, holds no frame, or holds an unknown block.
+        NotAPicture: The file ends inside its first frame, holds none, or holds an unknown block before it.
     """
     width, height, flags = struct.unpack_from("<HHB", body, 6)
     position = 13 + _colour_table_length(flags)
     kept = [body[:position]]
-    frames = 0
     while body[position] != _TRAILER:
         start, position = position, _end_of_block(body, position)
+        if body[start] == _EXTENSION and body[start + 1] == _GRAPHIC_CONTROL:
+            kept.append(body[start:position])
         if body[start] == _IMAGE:
             left, top, frame_width, frame_height = struct.unpack_from("<4H", body, start + 1)
-            width, height = max(width, left + frame_width), max(height, top + frame_height)
-            frames += 1
-        is_wanted = body[start] == _IMAGE or body[start + 1] == _GRAPHIC_CONTROL
-        if is_wanted and (frames == 0 or (frames == 1 and body[start] == _IMAGE)):
-            kept.append(body[start:position])
-    if frames == 0:
-        raise NotAPicture("the GIF file has no frame")
-    return Container(decoder="GIF", width=width, height=height, frames=frames, body=b"".join((*kept, b"\x3b")))
+            kept += [body[start:position], b"\x3b"]
+            return Container(
+                decoder="GIF",
+                width=max(width, left + frame_width),
+                height=max(height, top + frame_height),
+                body=b"".join(kept),
+            )
+    raise NotAPicture("the GIF file has no frame")
 
 
 def _colour_table_length(flags: int) -> int:
