@@ -5,7 +5,8 @@ What does not: decisions about times (``sync/``) and how times are stored (``dat
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 Clock = Callable[[], datetime]
 
@@ -13,3 +14,10 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the current time, aware and in UTC."""
     return datetime.now(UTC)
+
+
+def next_midnight(now: datetime, timezone: str) -> datetime:
+    """Return the next midnight of an IANA time zone, across its clock changes, in ``now``'s own zone."""
+    zone = ZoneInfo(timezone)
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time.min, tzinfo=zone).astimezone(now.tzinfo)

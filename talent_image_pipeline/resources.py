@@ -24,7 +24,7 @@ from talent_image_pipeline.event_loop_thread import event_loop_thread
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.settings import Settings, load_settings
-from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, SyncScope
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DUE_AFTER_HOURS, SyncScope
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
 from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
@@ -153,7 +153,7 @@ class SyncScopeResource(dg.ConfigurableResource[Any]):
         description="Read the talents' accounts now, whether or not they are due. Dead tokens stay unread.",
     )
     minimum_hours: float = Field(
-        default=24.0, description="How many hours ago a talent's last sync must be for the talent to be due."
+        default=DUE_AFTER_HOURS, description="How many hours ago a talent's last sync must be for the talent to be due."
     )
 
     def scope(self) -> SyncScope:

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from talent_image_pipeline.database.fingerprint import account_fingerprint
-from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
+from talent_image_pipeline.database.fingerprint import BLANKS, account_fingerprint, platform_word
+from talent_image_pipeline.database.records import MANUAL, AccountRecord, LedgerRecord
 from talent_image_pipeline.database.tables import (
     candidate_talents,
     platform_images,
@@ -22,7 +22,7 @@ from talent_image_pipeline.database.tables import (
 
 account = social_account_connection
 ledger = platform_images
-account_platform = sa.func.lower(account.c.platform)
+account_platform = platform_word(account.c.platform)
 fingerprint_now = account_fingerprint(account)
 accounts_with_ledger = account.outerjoin(ledger, ledger.c.account_id == account.c.id)
 
@@ -31,7 +31,7 @@ _LEDGER_PREFIX = "ledger_"
 
 
 def is_on(platforms: Collection[str]) -> sa.ColumnElement[bool]:
-    """Accounts of these platforms, whatever case the app stored them in.
+    """Accounts of these platforms, whatever case and blanks the app stored them with.
 
     PostgreSQL knows how frequent a column's values are, and nothing of what a function makes of them: from the usual
     spellings it sees that this holds for nearly every account, and joins by hash instead of row by row.
@@ -56,12 +56,12 @@ def is_of_same_talent() -> sa.ColumnElement[bool]:
 def is_eligible(*, verified_only: bool) -> sa.ColumnElement[bool]:
     """Accounts that may give their talent a picture: connected, and with their own token where only those count."""
     connected = account.c.connected.is_(sa.true())
-    return sa.and_(connected, _has_token()) if verified_only else connected
+    return sa.and_(connected, is_given(account.c.accessToken)) if verified_only else connected
 
 
-def _has_token() -> sa.ColumnElement[bool]:
-    """Accounts with a token of their own; a blank one, which :func:`_secret` does not see either, is none."""
-    return sa.func.coalesce(sa.func.trim(account.c.accessToken), "") != ""
+def is_given(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Rows whose column holds more than blanks; a blank token, which :func:`_secret` does not see either, is none."""
+    return sa.func.coalesce(sa.func.trim(column, BLANKS), "") != ""
 
 
 def is_changed(*, verified_only: bool) -> sa.ColumnElement[bool]:
@@ -75,7 +75,7 @@ def is_changed(*, verified_only: bool) -> sa.ColumnElement[bool]:
         ledger.c.fingerprint.is_distinct_from(fingerprint_now),
     )
     if verified_only:
-        seen = sa.or_(seen, account.c.connected.is_(sa.true()) & ~_has_token())
+        seen = sa.or_(seen, account.c.connected.is_(sa.true()) & ~is_given(account.c.accessToken))
     return sa.case((ledger.c.account_id.is_(None), is_eligible(verified_only=verified_only)), else_=seen)
 
 
@@ -115,7 +115,7 @@ def load_batch_accounts(
             is_on([platform]),
             is_eligible(verified_only=verified_only),
             is_of_same_talent(),
-            talent.c.profileImageSource != "manual",
+            talent.c.profileImageSource != MANUAL,
         )
         .order_by(talent.c.lastProfileImageSyncAt.asc().nulls_first(), account.c.id)
     )
@@ -180,7 +180,6 @@ def _select_accounts() -> sa.Select[Any]:
         account.c.accessToken,
         account.c.refreshToken,
         account.c.expiresAt,
-        account.c.createdAt,
         fingerprint_now.label("fingerprint"),
         *ledger_columns,
     ).select_from(accounts_with_ledger)
@@ -198,7 +197,6 @@ def _account_record(row: sa.RowMapping) -> AccountRecord:
         access_token=_secret(row["accessToken"]),
         refresh_token=_secret(row["refreshToken"]),
         token_expires_at=row["expiresAt"],
-        created_at=row["createdAt"],
         ledger=_ledger_record(row),
     )
 
@@ -210,4 +208,4 @@ def _ledger_record(row: sa.RowMapping) -> LedgerRecord | None:
 
 
 def _secret(value: str | None) -> SecretStr | None:
-    return SecretStr(value) if value and value.strip(" ") else None
+    return SecretStr(value) if value and value.strip(BLANKS) else None

@@ -1,7 +1,7 @@
 """Who may be due and what changed, found by the database over all talents at once.
 
-What belongs here: the queries behind the daily plan, the sensor's tick and a run's own choice, and the hand-off table.
-What does not: the rule by which a talent is due (``sync/due.py``), which these queries only narrow down for.
+What belongs here: the rule by which a talent is due, as one query behind the daily plan, the sensor's tick and a run's
+own choice, and the hand-off table. What does not: which of a chosen talent's accounts are read (``sync/planning``).
 """
 
 from collections.abc import Collection, Sequence
@@ -23,6 +23,7 @@ from talent_image_pipeline.database.account_queries import (
     is_readable,
     ledger,
 )
+from talent_image_pipeline.database.records import MANUAL, Candidate, Reason
 from talent_image_pipeline.database.tables import candidate_talents, talent
 
 _NAMES_WORTH_REPEATING: Final = 1000
@@ -46,17 +47,6 @@ class ReadingRules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TalentFinding:
-    """A talent that may be due."""
-
-    talent_id: str
-    last_sync_at: datetime | None
-    is_readable: bool
-    is_changed: bool
-    is_due_again: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class AccountFinding:
     """An account that changed, or whose backoff has passed; ``fingerprint`` is none for a deleted one."""
 
@@ -66,15 +56,7 @@ class AccountFinding:
     is_retry: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class CandidateRow:
-    """A row of the hand-off table."""
-
-    talent_id: str
-    reason: str
-
-
-def find_talents(
+def find_candidates(
     connection: sa.Connection,
     *,
     rules: ReadingRules,
@@ -83,69 +65,62 @@ def find_talents(
     talent_ids: Sequence[str] = (),
     force: bool = False,
     limit: int | None = None,
-) -> list[TalentFinding]:
-    """Find talents that may be due, never synced ones first, then the longest waiting.
+) -> list[Candidate]:
+    """Find the talents that are due, and why: never synced ones first, then the longest waiting.
 
     Args:
         connection: An open connection.
         rules: What may be read.
-        now: The time of the decision.
+        now: The time of the decision. A stamp that lies after it was written by a wrong clock and counts as none.
         synced_before: A stamp older than this is stale.
         talent_ids: Only these; empty means all.
         force: Find all of ``talent_ids``, due or not.
         limit: At most so many.
     """
-    statement = _select_talents(rules, now=now, synced_before=synced_before, talent_ids=talent_ids, force=force)
-    return [
-        TalentFinding(
-            talent_id=talent_id,
-            last_sync_at=last_sync_at,
-            is_readable=is_readable,
-            is_changed=is_changed,
-            is_due_again=is_due_again,
-        )
-        for talent_id, last_sync_at, is_readable, is_changed, is_due_again in connection.execute(statement.limit(limit))
-    ]
+    statement = _select_due(rules, now=now, synced_before=synced_before, talent_ids=talent_ids, force=force)
+    return [Candidate(talent_id=row[0], reason=row[1]) for row in connection.execute(statement.limit(limit))]
 
 
 def find_due_talent_ids(
     connection: sa.Connection, *, rules: ReadingRules, now: datetime, synced_before: datetime
 ) -> list[str]:
-    """Find everyone whom :func:`find_talents` finds, without saying why: for 100,000 talents in half of the time."""
-    statement = _select_talents(rules, now=now, synced_before=synced_before, talent_ids=(), force=False)
+    """Find everyone whom :func:`find_candidates` finds, without saying why: for 100,000 talents in half of the time."""
+    statement = _select_due(rules, now=now, synced_before=synced_before, talent_ids=(), force=False)
     return list(connection.scalars(statement.with_only_columns(talent.c.id)))
 
 
-def _select_talents(
+def _select_due(
     rules: ReadingRules, *, now: datetime, synced_before: datetime, talent_ids: Sequence[str], force: bool
 ) -> sa.Select[Any]:
     # Inside, the names only save work; a long list of them would be three times as many parameters as SQLite takes.
     narrowed_to = talent_ids if len(talent_ids) <= _NAMES_WORTH_REPEATING else ()
     accounts = _accounts_by_talent(rules, now=now, talent_ids=narrowed_to)
-    readable = sa.func.coalesce(accounts.c.is_readable, 0) == 1
-    changed = sa.or_(
+    stamp = talent.c.lastProfileImageSyncAt
+    is_never_synced = sa.or_(stamp.is_(None), stamp > now)
+    is_stale = stamp <= synced_before
+    is_readable = sa.func.coalesce(accounts.c.is_readable, 0) == 1
+    is_changed = sa.or_(
         sa.func.coalesce(accounts.c.is_changed, 0) == 1,
         talent.c.id.in_(_talents_with_lost_accounts(rules, narrowed_to)),
     )
-    due_again = sa.func.coalesce(accounts.c.is_due_again, 0) == 1
-    last_sync = talent.c.lastProfileImageSyncAt
+    is_due_again = sa.func.coalesce(accounts.c.is_due_again, 0) == 1
+    reason = sa.case(
+        (sa.literal(force), Reason.ASKED_FOR.value),
+        (is_readable & is_never_synced, Reason.NEVER_SYNCED.value),
+        (is_readable & is_stale, Reason.STALE.value),
+        (is_changed, Reason.ACCOUNT_CHANGED.value),
+        else_=Reason.WAIT_IS_OVER.value,
+    )
     statement: sa.Select[Any] = (
-        sa.select(
-            talent.c.id,
-            last_sync,
-            readable.label("is_readable"),
-            changed.label("is_changed"),
-            due_again.label("is_due_again"),
-        )
+        sa.select(talent.c.id, sa.type_coerce(reason, candidate_talents.c.reason.type))
         .select_from(talent.outerjoin(accounts, accounts.c.talent_id == talent.c.id))
-        .where(talent.c.profileImageSource != "manual")
-        .order_by(last_sync.asc().nulls_first(), talent.c.id)
+        .where(talent.c.profileImageSource != MANUAL)
+        .order_by(sa.case((is_never_synced, None), else_=stamp).asc().nulls_first(), talent.c.id)
     )
     if talent_ids:
         statement = statement.where(talent.c.id.in_(list(talent_ids)))
     if not force:
-        is_stale = sa.or_(last_sync.is_(None), last_sync <= synced_before)
-        statement = statement.where(sa.or_(readable & is_stale, changed, due_again))
+        statement = statement.where(sa.or_(is_readable & (is_never_synced | is_stale), is_changed, is_due_again))
     return statement
 
 
@@ -167,7 +142,7 @@ def find_changed_accounts(
         .where(
             is_on(rules.platforms),
             is_of_same_talent(),
-            talent.c.profileImageSource != "manual",
+            talent.c.profileImageSource != MANUAL,
             sa.or_(changed, retry),
             unclaimed,
         )
@@ -182,7 +157,7 @@ def find_changed_accounts(
                 talent, talent.c.id == ledger.c.talent_id
             )
         )
-        .where(account.c.id.is_(None), unclaimed, talent.c.profileImageSource.is_distinct_from("manual"))
+        .where(account.c.id.is_(None), unclaimed, talent.c.profileImageSource.is_distinct_from(MANUAL))
         .limit(limit)
     )
     return [
@@ -207,7 +182,7 @@ def find_deleted_talents(connection: sa.Connection, talent_ids: Collection[str] 
 
 
 def save_candidates(
-    connection: sa.Connection, *, run_id: str, candidates: Sequence[CandidateRow], chosen_at: datetime
+    connection: sa.Connection, *, run_id: str, candidates: Sequence[Candidate], chosen_at: datetime
 ) -> None:
     """Hand a run's candidates to the assets after it; a run that chooses again starts anew."""
     connection.execute(sa.delete(candidate_talents).where(candidate_talents.c.run_id == run_id))
@@ -221,14 +196,14 @@ def save_candidates(
         )
 
 
-def load_candidates(connection: sa.Connection, run_id: str) -> list[CandidateRow]:
+def load_candidates(connection: sa.Connection, run_id: str) -> list[Candidate]:
     """Return the candidates of a run."""
     statement = (
         sa.select(candidate_talents.c.talent_id, candidate_talents.c.reason)
         .where(candidate_talents.c.run_id == run_id)
         .order_by(candidate_talents.c.talent_id)
     )
-    return [CandidateRow(talent_id=row[0], reason=row[1]) for row in connection.execute(statement)]
+    return [Candidate(talent_id=row[0], reason=row[1]) for row in connection.execute(statement)]
 
 
 def candidates_of_runs(connection: sa.Connection, run_ids: Collection[str]) -> set[str]:

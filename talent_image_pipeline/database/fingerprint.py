@@ -18,6 +18,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 SQLITE_FUNCTION_NAME: Final = "talent_image_md5"
+#: What may stand around a word without being part of it, in SQL and in Python.
+BLANKS: Final = " \t\r\n"
 
 _STATE_COLUMNS: Final = (
     "creatorId",
@@ -65,12 +67,17 @@ def account_fingerprint(columns: sa.FromClause) -> sa.ColumnElement[str]:
         columns: The app's ``SocialAccountConnection`` or an alias of it.
 
     Returns:
-        32 hex digits. The same state always gives the same value within one database; the platform's case does not
-        count, and null differs from an empty string.
+        32 hex digits. The same state always gives the same value within one database; the platform's case and the
+        blanks around it do not count, and null differs from an empty string.
     """
     return _AccountFingerprint(
-        *(sa.func.lower(columns.c[name]) if name == "platform" else columns.c[name] for name in _STATE_COLUMNS)
+        *(platform_word(columns.c[name]) if name == "platform" else columns.c[name] for name in _STATE_COLUMNS)
     )
+
+
+def platform_word(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Return the platform's name as we write it: in lower case, without blanks around it."""
+    return sa.func.lower(sa.func.trim(column, BLANKS))
 
 
 def register_sqlite_function(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from talent_image_pipeline.database.bulk import insert_for, update_rows
-from talent_image_pipeline.database.records import PinRecord, TalentRecord, VersionRecord
+from talent_image_pipeline.database.records import MANUAL, PinRecord, TalentRecord, VersionRecord
 from talent_image_pipeline.database.tables import profile_image_pins, profile_image_versions, talent
 
 versions = profile_image_versions
@@ -125,7 +125,7 @@ def write_talent_columns(connection: sa.Connection, rows: Sequence[TalentColumns
             for row in rows
         ],
         key="id",
-        where=talent.c.profileImageSource != "manual",
+        where=talent.c.profileImageSource != MANUAL,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from talent_image_pipeline.database.account_queries import account, account_platform, ledger
+from talent_image_pipeline.database.account_queries import account, account_platform, is_given, ledger
 from talent_image_pipeline.database.tables import pictures, profile_image_pins, profile_image_versions
 
 _REFERENCES: Final[tuple[sa.Column[Any], ...]] = (
@@ -155,8 +155,8 @@ def load_connections(connection: sa.Connection, talent_id: str) -> list[Connecti
             account.c.profileUrl,
             account.c.connected,
             account.c.connectionType,
-            _is_given(account.c.accessToken),
-            _is_given(account.c.refreshToken),
+            is_given(account.c.accessToken),
+            is_given(account.c.refreshToken),
             account.c.expiresAt,
         )
         .where(account.c.creatorId == talent_id)
@@ -180,9 +180,9 @@ def load_connections(connection: sa.Connection, talent_id: str) -> list[Connecti
 
 def count_connected(connection: sa.Connection) -> dict[str, ConnectedCount]:
     """Return the connected accounts of each platform, by its name in lower case."""
-    has_token = _is_given(account.c.accessToken)
+    has_token = is_given(account.c.accessToken)
     with_token = sa.func.sum(sa.case((has_token, 1), else_=0))
-    renewable = sa.func.sum(sa.case((has_token & _is_given(account.c.refreshToken), 1), else_=0))
+    renewable = sa.func.sum(sa.case((has_token & is_given(account.c.refreshToken), 1), else_=0))
     statement = (
         sa.select(account_platform, sa.func.count(), with_token, renewable)
         .where(account.c.connected.is_(sa.true()))
@@ -192,7 +192,3 @@ def count_connected(connection: sa.Connection) -> dict[str, ConnectedCount]:
         row[0]: ConnectedCount(with_token=int(row[2]), by_handle=row[1] - int(row[2]), renewable=int(row[3]))
         for row in connection.execute(statement)
     }
-
-
-def _is_given(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    return sa.and_(column.is_not(None), sa.func.trim(column) != "")

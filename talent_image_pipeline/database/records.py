@@ -1,29 +1,50 @@
 """The rows of the database as plain values, for decisions that know nothing of SQL.
 
-What belongs here: one frozen dataclass per kind of row that leaves this package.
-What does not: queries (beside this file) and decisions (``sync/``).
+What belongs here: one frozen dataclass per kind of row that leaves this package, and the closed sets that their columns
+draw from. What does not: queries (beside this file) and decisions (``sync/``).
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Final
 
 from pydantic import SecretStr
+
+from talent_image_pipeline.platforms.contract import Outcome
+
+#: What ``profileImageSource`` says besides a platform's name: a person uploaded a picture, or there is none.
+MANUAL: Final = "manual"
+INITIALS: Final = "initials"
+
+
+class Reason(StrEnum):
+    """Why a talent is in a run; where several hold, the first of them."""
+
+    ASKED_FOR = "asked_for"
+    NEVER_SYNCED = "never_synced"
+    STALE = "stale"
+    ACCOUNT_CHANGED = "account_changed"
+    WAIT_IS_OVER = "wait_is_over"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A talent in a run, and why: a row of the hand-off between a run's steps."""
+
+    talent_id: str
+    reason: Reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class TalentRecord:
-    """A talent, as far as its profile picture goes.
-
-    Attributes:
-        exists: False for a talent that the app has deleted while we still hold rows of it.
-    """
+    """A talent, as far as its profile picture goes."""
 
     talent_id: str
     name: str
     image_url: str | None
     image_source: str
     last_sync_at: datetime | None
-    exists: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +56,7 @@ class LedgerRecord:
     platform: str
     handle: str
     fingerprint: str | None = None
-    outcome: str | None = None
+    outcome: Outcome | None = None
     content_id: str | None = None
     picture_etag: str | None = None
     picture_hash: str | None = None
@@ -66,7 +87,6 @@ class AccountRecord:
     access_token: SecretStr | None
     refresh_token: SecretStr | None
     token_expires_at: datetime | None
-    created_at: datetime | None = None
     ledger: LedgerRecord | None = None
 
 

@@ -4,12 +4,19 @@ What belongs here: names, types, keys and a sentence for each column (the Dagste
 What does not: queries (beside this file) and changes to a live schema (``migrations/``).
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator
+
+from talent_image_pipeline.database.records import INITIALS, Reason
+from talent_image_pipeline.platforms.contract import Outcome
+
+_Member = TypeVar("_Member", bound=StrEnum)
 
 
 class UtcTimestamp(TypeDecorator[datetime]):
@@ -38,6 +45,36 @@ class UtcTimestamp(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class EnumText(TypeDecorator[_Member]):
+    """One of a closed set of words: text in the database, where a CHECK holds it, and a member on the Python side."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, members: type[_Member]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Refuse what is not in the set, before the database does."""
+        return None if value is None else self.members(value).value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> _Member | None:
+        """Return the member."""
+        return None if value is None else self.members(value)
+
+
+def one_of(column: str, words: Iterable[str]) -> str:
+    """Return the condition under which a column holds one of these words."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return f"{column} IN ({listed})"
+
+
+def lower_case_word(column: str) -> str:
+    """Return the condition under which a column holds a name in lower case, without blanks around it."""
+    return f"{column} <> '' AND {column} = lower(trim({column}))"
+
+
 app_metadata = sa.MetaData()
 metadata = sa.MetaData()
 
@@ -54,7 +91,7 @@ talent = sa.Table(
         "profileImageSource",
         sa.Text,
         nullable=False,
-        server_default="initials",
+        server_default=INITIALS,
         comment="instagram, tiktok, youtube, manual or initials.",
     ),
     sa.Column("lastProfileImageSyncAt", UtcTimestamp, comment="When the talent's read last came to an end."),
@@ -91,11 +128,10 @@ candidate_talents = sa.Table(
     metadata,
     sa.Column("run_id", sa.Text, primary_key=True, comment="The Dagster run that chose the talent."),
     sa.Column("talent_id", sa.Text, primary_key=True, comment="The app's id of the talent."),
-    sa.Column(
-        "reason", sa.Text, nullable=False, comment="never_synced, stale, account_changed, wait_is_over or asked_for."
-    ),
+    sa.Column("reason", EnumText(Reason), nullable=False, comment=f"{', '.join(Reason)}: the first that holds."),
     sa.Column("chosen_at", UtcTimestamp, nullable=False, comment="When the talent was chosen, UTC."),
     sa.Index("candidate_talents_chosen_at_idx", "chosen_at"),
+    sa.CheckConstraint(one_of("reason", Reason), name="candidate_talents_reason_check"),
     comment="Who is due in which run, and why: the hand-off between the assets of a run.",
 )
 
@@ -109,14 +145,14 @@ platform_images = sa.Table(
     sa.Column(
         "fingerprint", sa.Text, comment="Hash of the account's state when it was last read; null when a read is owed."
     ),
-    sa.Column("outcome", sa.Text, comment="How the last read ended: one of the closed outcomes."),
+    sa.Column("outcome", EnumText(Outcome), comment="How the last read ended: one of the closed outcomes."),
     sa.Column("content_id", sa.Text, comment="The network's id of the picture that we own."),
     sa.Column("picture_etag", sa.Text, comment="The CDN's ETag, where the network gives no content id."),
     sa.Column("picture_hash", sa.Text, comment="Content hash of the picture that we own of this account."),
     sa.Column("upstream_id", sa.Text, comment="The network's own id of the account, resolved once."),
     sa.Column("read_at", UtcTimestamp, comment="When the last read ended, UTC."),
     sa.Column("changed_at", UtcTimestamp, comment="When the picture last changed, UTC."),
-    sa.Column("next_read_at", UtcTimestamp, comment="Not read before then, unless the account changes; null: now."),
+    sa.Column("next_read_at", UtcTimestamp, comment="Not read before, unless it changes or a person asks."),
     sa.Column("consecutive_failures", sa.Integer, nullable=False, server_default="0", comment="Failed reads in a row."),
     sa.Column("failure", sa.Text, comment="The last failure in words, and what to do about it."),
     sa.Column(
@@ -134,6 +170,8 @@ platform_images = sa.Table(
     sa.Index("platform_images_talent_id_idx", "talent_id"),
     sa.Index("platform_images_picture_hash_idx", "picture_hash"),
     sa.Index("platform_images_claimed_until_idx", "claimed_until"),
+    sa.CheckConstraint(one_of("outcome", Outcome), name="platform_images_outcome_check"),
+    sa.CheckConstraint(lower_case_word("platform"), name="platform_images_platform_check"),
     comment="The ledger: one row per social account, with what was last seen and the picture that we own of it.",
 )
 
@@ -148,7 +186,12 @@ pictures = sa.Table(
     sa.Column("focus_y", sa.Float, nullable=False, comment="Centre of the crop, 0 at the top to 1 at the bottom."),
     sa.Column("perceptual_hash", sa.Text, nullable=False, comment="What the picture looks like, in hex."),
     sa.Column("damaged_at", UtcTimestamp, comment="When a check found it damaged in the store; null when sound."),
-    sa.Column("created_at", UtcTimestamp, nullable=False, comment="When it was first stored, UTC."),
+    sa.Column(
+        "created_at",
+        UtcTimestamp,
+        nullable=False,
+        comment="When it was last stored: again, too. UTC.",
+    ),
     comment="The pictures that we own, by the hash of their content.",
 )
 
@@ -163,6 +206,7 @@ profile_image_versions = sa.Table(
     sa.Column("valid_to", UtcTimestamp, comment="Shown until then, UTC; null: shown now."),
     sa.Column("run_id", sa.Text, comment="The run that decided it; null when a person did."),
     sa.Column("why", sa.Text, nullable=False, comment="Why it changed, in words."),
+    sa.CheckConstraint(lower_case_word("source"), name="profile_image_versions_source_check"),
     sa.Index("profile_image_versions_talent_id_idx", "talent_id", "valid_from"),
     sa.Index(
         "profile_image_versions_current_idx",
@@ -182,20 +226,38 @@ profile_image_pins = sa.Table(
     sa.Column("source", sa.Text, nullable=False, comment="Where the pinned picture came from."),
     sa.Column("picture_hash", sa.Text, comment="Content hash of the pinned picture; null pins the initials."),
     sa.Column("pinned_at", UtcTimestamp, nullable=False, comment="When it was pinned, UTC."),
+    sa.CheckConstraint(lower_case_word("source"), name="profile_image_pins_source_check"),
     comment="Pictures that a person pinned: shown until unpinned, whatever the networks say.",
 )
 
 platform_quotas = sa.Table(
     "platform_quotas",
     metadata,
-    sa.Column("quota", sa.Text, primary_key=True, comment="The quota, or quota and account where it counts per token."),
-    sa.Column("blocked_until", UtcTimestamp, comment="The platform said stop until then, UTC."),
-    sa.Column("blocked_because", sa.Text, comment="Why, in words."),
+    sa.Column("quota", sa.Text, primary_key=True, comment="The quota, as the platform's file names it."),
     sa.Column("units_day", sa.Text, comment="The day that the units belong to, in the quota's own time zone."),
     sa.Column("units_used", sa.Integer, nullable=False, server_default="0", comment="Units used on that day."),
     sa.Column("usage_percent", sa.Float, comment="What the platform last reported, in per cent."),
-    sa.Column("updated_at", UtcTimestamp, nullable=False, comment="When this was learned, UTC."),
-    comment="What was learned of the platforms' limits, shared by all runs.",
+    sa.Column("updated_at", UtcTimestamp, nullable=False, comment="When the usage was last reported, UTC."),
+    comment="Daily budgets and reported usage of the platforms' quotas, shared by all runs.",
+)
+
+platform_quota_calls = sa.Table(
+    "platform_quota_calls",
+    metadata,
+    sa.Column("quota", sa.Text, primary_key=True, comment="The quota that the calls count against."),
+    sa.Column("period", UtcTimestamp, primary_key=True, comment="When the counted period began, UTC."),
+    sa.Column("calls", sa.Integer, nullable=False, comment="Calls admitted in that period, over all runs."),
+    comment="How many calls all runs made of late: what keeps them together within a quota's window.",
+)
+
+platform_blocks = sa.Table(
+    "platform_blocks",
+    metadata,
+    sa.Column("quota", sa.Text, primary_key=True, comment="The quota that is to be left alone."),
+    sa.Column("account_id", sa.Text, primary_key=True, comment="The one account that this is about; empty: everybody."),
+    sa.Column("blocked_until", UtcTimestamp, nullable=False, comment="The platform said stop until then, UTC."),
+    sa.Column("blocked_because", sa.Text, nullable=False, comment="Why, in words."),
+    comment="Where a platform said stop, and until when: heeded by all runs.",
 )
 
 profile_image_audit = sa.Table(

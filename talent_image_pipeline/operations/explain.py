@@ -15,6 +15,8 @@ from talent_image_pipeline.database import history_queries, ledger_queries, main
 from talent_image_pipeline.database.engine import read_only
 from talent_image_pipeline.database.maintenance_queries import ConnectionRow
 from talent_image_pipeline.database.records import (
+    INITIALS,
+    MANUAL,
     AccountRecord,
     LedgerRecord,
     PinRecord,
@@ -28,8 +30,6 @@ from talent_image_pipeline.sync.planning.candidates import UnknownTalentError, r
 from talent_image_pipeline.sync.publishing.pins import refusal_of
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states
 from talent_image_pipeline.sync.publishing.resolution import (
-    INITIALS,
-    MANUAL,
     Resolution,
     TalentState,
     is_eligible,

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import account_queries, history_queries
 from talent_image_pipeline.database.engine import read_only
-from talent_image_pipeline.database.records import AccountRecord, TalentRecord
+from talent_image_pipeline.database.records import MANUAL, AccountRecord, TalentRecord
 from talent_image_pipeline.database.tables import social_account_connection
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sync.publishing.publish import PublishingRules
-from talent_image_pipeline.sync.publishing.resolution import MANUAL, is_eligible, owned_hash
+from talent_image_pipeline.sync.publishing.resolution import is_eligible, owned_hash
 from talent_image_pipeline.sync.reading.outcome_rules import CONSEQUENCES
 
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import statistics_queries
 from talent_image_pipeline.database.engine import read_only
+from talent_image_pipeline.database.records import Reason
 from talent_image_pipeline.database.statistics_queries import PlatformDay, QuotaState
-from talent_image_pipeline.sync.planning.due import Reason
 
 DAYS_SHOWN = 30
 _FRESHNESS_HOURS = (1, 6, 24, 48, 168)

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from talent_image_pipeline.clock import Clock
+from talent_image_pipeline.clock import Clock, next_midnight
 from talent_image_pipeline.platforms.answer_fields import (
     LONGEST_IDENTIFIER,
     address_parts,
@@ -292,7 +291,7 @@ def _refusal_of(account: Account, answer: ApiAnswer, *, asked: int, now: datetim
     reasons = _reasons_in(answer)
     if reasons & _DAY_IS_OVER:
         message = "The daily units of the YouTube API are used up; they come back at midnight in Los Angeles."
-        return rate_limited(message, retry_at=next_midnight(now))
+        return rate_limited(message, retry_at=next_midnight(now, READ_QUOTA.day_timezone))
     if reasons & _TOO_FAST or answer.status == 429:
         retry_at = retry_after(answer.headers, now=now) or now + RATE_LIMIT_WAIT
         return rate_limited("YouTube says that there were too many requests.", retry_at=retry_at)
@@ -320,13 +319,6 @@ def _our_fault(reasons: frozenset[str], *, status: int) -> Reading:
     if reasons & _KEY_BLOCKED or any(reason.startswith("API_KEY_") for reason in reasons):
         return KEY_BLOCKED
     return REQUEST_REFUSED if status == 400 else ACCESS_REFUSED
-
-
-def next_midnight(now: datetime) -> datetime:
-    """Return when the daily units come back: the next midnight in Los Angeles, across its clock changes."""
-    local = now.astimezone(ZoneInfo(READ_QUOTA.day_timezone))
-    tomorrow = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return tomorrow.astimezone(now.tzinfo)
 
 
 YOUTUBE = Platform(

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import candidate_queries
-from talent_image_pipeline.database.candidate_queries import CandidateRow
+from talent_image_pipeline.database.records import Candidate, Reason
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sync.planning.candidates import plan_daily_batches
@@ -202,6 +202,6 @@ def test_a_run_of_twenty_thousand_named_talents_is_chosen(migrated_engine: sa.En
 def test_choosing_again_in_the_same_run_replaces_its_batch(migrated_engine: sa.Engine) -> None:
     with migrated_engine.begin() as connection:
         for talent_ids in (["a", "b"], ["b", "c"], []):
-            rows = [CandidateRow(talent_id=talent_id, reason="stale") for talent_id in talent_ids]
+            rows = [Candidate(talent_id=talent_id, reason=Reason.STALE) for talent_id in talent_ids]
             candidate_queries.save_candidates(connection, run_id="run", candidates=rows, chosen_at=NOON)
             assert candidate_queries.load_candidates(connection, "run") == rows

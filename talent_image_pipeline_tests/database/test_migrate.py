@@ -21,11 +21,16 @@ from talent_image_pipeline.database.migrate import (
     migrate,
     migrate_down,
 )
+from talent_image_pipeline.database.records import Reason
 from talent_image_pipeline.database.schema_revision import VERSION_TABLE
-from talent_image_pipeline.database.tables import app_metadata, metadata, talent
+from talent_image_pipeline.database.tables import app_metadata, candidate_talents, metadata, platform_images, talent
 from talent_image_pipeline.database.url import with_own_schema
+from talent_image_pipeline.platforms.contract import Outcome
+from talent_image_pipeline_tests.rows import CREATED_AT
 
 Opener = Callable[[str], sa.Engine]
+
+NOW = "2026-01-01 00:00:00"
 
 OUR_COLUMNS = {"profileImageUrl", "profileImageSource", "lastProfileImageSyncAt"}
 APP_TABLES = """
@@ -223,6 +228,40 @@ def test_the_schema_that_the_address_names_is_the_one_migrated(postgres_url: str
     assert inspector.get_table_names(schema="public") == []
     assert {*app_metadata.tables, *metadata.tables} < set(inspector.get_table_names(schema="Agency 1"))
     assert differences(engine) == []
+
+
+OUTSIDE_THE_CLOSED_SETS = [
+    ("candidate_talents", {"run_id": "r", "talent_id": "t1", "chosen_at": NOW, "reason": "felt like it"}),
+    (
+        "platform_images",
+        {"account_id": "a1", "talent_id": "t1", "platform": "instagram", "handle": "", "outcome": ""},
+    ),
+    ("platform_images", {"account_id": "a1", "talent_id": "t1", "platform": "Instagram", "handle": ""}),
+    ("platform_images", {"account_id": "a1", "talent_id": "t1", "platform": "instagram ", "handle": ""}),
+    ("profile_image_versions", {"talent_id": "t1", "source": "", "valid_from": NOW, "why": ""}),
+    ("profile_image_pins", {"talent_id": "t1", "version_id": 1, "source": "Manual", "pinned_at": NOW}),
+]
+
+
+@pytest.mark.parametrize(("table", "values"), OUTSIDE_THE_CLOSED_SETS)
+def test_the_database_itself_refuses_what_is_outside_the_closed_sets(
+    migrated_engine: sa.Engine, table: str, values: dict[str, object]
+) -> None:
+    insert = sa.insert(sa.table(table, *(sa.column(name) for name in values)))
+    with pytest.raises(sa.exc.IntegrityError), migrated_engine.begin() as connection:
+        connection.execute(insert, values)
+
+
+def test_every_outcome_and_reason_of_the_code_can_be_stored(migrated_engine: sa.Engine) -> None:
+    with migrated_engine.begin() as connection:
+        for outcome in Outcome:
+            account = {"account_id": outcome, "talent_id": "t1", "platform": "instagram", "handle": "ada"}
+            connection.execute(sa.insert(platform_images).values(account | {"outcome": outcome}))
+        for reason in Reason:
+            candidate = {"run_id": reason, "talent_id": "t1", "reason": reason, "chosen_at": CREATED_AT}
+            connection.execute(sa.insert(candidate_talents).values(candidate))
+        assert set(connection.scalars(sa.select(platform_images.c.outcome))) == set(Outcome)
+        assert set(connection.scalars(sa.select(candidate_talents.c.reason))) == set(Reason)
 
 
 def test_our_timestamps_have_the_apps_precision(postgres_url: str, opened: Opener) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from talent_image_pipeline.clock import next_midnight
 from talent_image_pipeline.platforms.contract import Account, Outcome
-from talent_image_pipeline.platforms.youtube import YOUTUBE, next_midnight
+from talent_image_pipeline.platforms.youtube import YOUTUBE
 from talent_image_pipeline_tests.platforms.scripted_server import Received, Reply, converse, reply_json
 
 CHANNEL = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
@@ -218,4 +219,4 @@ def test_an_account_with_nothing_to_ask_by_costs_nothing(handle: str) -> None:
     ids=["a minute before", "at midnight", "clocks go forward", "clocks go back"],
 )
 def test_the_days_units_come_back_at_midnight_in_los_angeles(now: datetime, midnight: datetime) -> None:
-    assert next_midnight(now) == midnight
+    assert next_midnight(now, "America/Los_Angeles") == midnight

@@ -95,7 +95,7 @@ def ledgers(draw: st.DrawFn, *, platform: str, account_id: str) -> LedgerRecord:
         platform=platform,
         handle=draw(handles),
         fingerprint=draw(st.none() | fingerprints),
-        outcome=None if outcome is None else str(outcome),
+        outcome=outcome,
         picture_hash=draw(st.none() | hashes),
         content_id=draw(st.none() | st.text(max_size=3)),
         upstream_id=draw(st.none() | st.sampled_from(["id-1", "id-2"])),

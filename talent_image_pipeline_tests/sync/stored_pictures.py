@@ -15,13 +15,11 @@ import sqlalchemy as sa
 from PIL import Image
 
 from talent_image_pipeline.database import account_queries, ledger_queries
-from talent_image_pipeline.database.candidate_queries import CandidateRow
-from talent_image_pipeline.database.records import PictureRecord
+from talent_image_pipeline.database.records import Candidate, PictureRecord, Reason
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES
 from talent_image_pipeline.pictures.store.keys import content_hash_of
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome, Reading
-from talent_image_pipeline.sync.planning.due import Reason
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
 from talent_image_pipeline.sync.reading.outcome_rules import StoredReference, ledger_after
 
@@ -88,7 +86,7 @@ def read_picture(
         ledger_queries.write_readings(
             connection, [row], new_pictures=[picture] if picture else [], run_id=run_id, now=now
         )
-    candidate = CandidateRow(talent_id=account.talent_id, reason=Reason.STALE)
+    candidate = Candidate(talent_id=account.talent_id, reason=Reason.STALE)
     publish(engine, [candidate], rules=RULES, run_id=run_id, now=now)
 
 

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from talent_image_pipeline.clock import next_midnight
+from talent_image_pipeline.database import transactions
 from talent_image_pipeline.database.quota_queries import SharedQuota
-from talent_image_pipeline.database.tables import platform_quotas
+from talent_image_pipeline.database.tables import platform_blocks, platform_quota_calls, platform_quotas
 from talent_image_pipeline.platforms.contract import (
     Account,
     Call,
@@ -24,16 +26,14 @@ from talent_image_pipeline.platforms.contract import (
     Reading,
     Scope,
 )
-from talent_image_pipeline.sync.limits.quota_gate import (
+from talent_image_pipeline.sync.limits.quota_gate import QuotaGate, reserve_calls
+from talent_image_pipeline.sync.limits.quota_rules import (
+    Admission,
     Blocked,
-    QuotaGate,
-    RetryAt,
-    admit_calls,
+    admit,
     blocked_until,
-    next_units_day,
     pace_for,
-    reserve_calls,
-    slice_number,
+    period_of,
     units_day,
 )
 
@@ -101,7 +101,7 @@ def test_the_pace_is_lower_but_not_none_between_75_and_90_per_cent() -> None:
 
 @given(moments)
 def test_a_days_units_end_at_midnight_pacific(now: datetime) -> None:
-    midnight = next_units_day(now, "America/Los_Angeles")
+    midnight = next_midnight(now, "America/Los_Angeles")
     assert now < midnight <= now + timedelta(hours=25)
     assert midnight.astimezone(ZoneInfo("America/Los_Angeles")).strftime("%H:%M:%S") == "00:00:00"
     last_moment = midnight - timedelta(microseconds=1)
@@ -122,60 +122,73 @@ def test_what_the_platform_says_of_a_blocks_end_is_obeyed_to_the_second(now: dat
     assert blocked_until(reading, now) == now + ahead
 
 
-@given(st.lists(st.tuples(st.floats(0, 20), st.integers(1, 80)), max_size=80), st.integers(1, 3))
-def test_no_sliding_window_ever_holds_more_than_the_documented_limit(steps: list[tuple[float, int]], cost: int) -> None:
-    quota = Quota(name="q", calls=100, per_seconds=60)
-    now, slices, made = NOON, dict[int, int](), list[tuple[datetime, int]]()
-    for seconds, wanted in steps:
-        now += timedelta(seconds=seconds)
-        admission = admit_calls([cost] * wanted, shared=SharedQuota(calls_by_slice=slices), quota=quota, now=now)
-        current = slice_number(now, quota)
-        slices[current] = slices.get(current, 0) + admission.admitted * cost
-        made.append((now, admission.admitted * cost))
-        in_window = sum(calls for at, calls in made if at > now - timedelta(seconds=60))
+@given(st.lists(st.tuples(st.floats(0, 20), st.integers(1, 80)), max_size=80), st.sampled_from([60.0, 3600.0]))
+def test_no_sliding_window_ever_holds_more_than_the_documented_limit(
+    steps: list[tuple[float, int]], window: float
+) -> None:
+    quota = Quota(name="q", calls=100, per_seconds=window)
+    now, counted, made = NOON, dict[datetime, int](), list[tuple[datetime, int]]()
+    for minutes, cost in steps:
+        now += timedelta(seconds=minutes * window / 60)
+        if admit(cost, shared=SharedQuota(calls=counted), quota=quota, now=now).refusal is None:
+            period = period_of(now, quota)
+            counted[period] = counted.get(period, 0) + cost
+            made.append((now, cost))
+        in_window = sum(calls for at, calls in made if at > now - timedelta(seconds=window))
         assert in_window <= 90
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=12), st.integers(1, 90))
 def test_there_is_room_at_the_time_that_a_full_window_names(ages: list[int], cost: int) -> None:
     quota = Quota(name="q", calls=100, per_seconds=60)
-    current = slice_number(NOON, quota)
-    slices = {current - age: 45 for age in ages}
-    shared = SharedQuota(calls_by_slice=slices)
-    refusal = admit_calls([cost], shared=shared, quota=quota, now=NOON).refusal
+    current = period_of(NOON, quota)
+    shared = SharedQuota(calls={current - timedelta(seconds=5 * age): 45 for age in ages})
+    refused = admit(cost, shared=shared, quota=quota, now=NOON)
+    if refused.refusal is None:
+        return
+    assert refused.waits_for_window
+    assert NOON < refused.refusal.until <= NOON + timedelta(seconds=66)
+    assert admit(cost, shared=shared, quota=quota, now=refused.refusal.until).refusal is None
+
+
+@given(st.integers(0, 90), st.integers(2, 90), st.sampled_from([None, 10.0, 80.0, 89.0]))
+def test_what_a_refusal_says_would_still_fit_does_fit_and_one_more_does_not(
+    used: int, cost: int, percent: float | None
+) -> None:
+    quota = Quota(name="q", calls=100, per_seconds=3600)
+    shared = SharedQuota(calls={period_of(NOON, quota): used}, usage_percent=percent, usage_at=NOON)
+    refusal = admit(cost, shared=shared, quota=quota, now=NOON).refusal
     if refusal is None:
         return
-    assert isinstance(refusal, RetryAt)
-    assert NOON < refusal.at <= NOON + timedelta(seconds=66)
-    assert admit_calls([cost], shared=shared, quota=quota, now=refusal.at).admitted == 1
+    assert refusal.room < cost
+    if refusal.room:
+        assert admit(refusal.room, shared=shared, quota=quota, now=NOON).refusal is None
+    assert admit(refusal.room + 1, shared=shared, quota=quota, now=NOON).refusal is not None
 
 
 def test_a_call_that_costs_more_than_the_limit_is_made_alone_rather_than_never() -> None:
     quota = Quota(name="q", calls=10, per_seconds=60)
-    assert admit_calls([50], shared=SharedQuota(), quota=quota, now=NOON).admitted == 1
-    busy = SharedQuota(calls_by_slice={slice_number(NOON, quota): 1})
-    assert admit_calls([50], shared=busy, quota=quota, now=NOON).admitted == 0
+    assert admit(50, shared=SharedQuota(), quota=quota, now=NOON) == Admission(counted=9)
+    busy = SharedQuota(calls={period_of(NOON, quota): 1})
+    assert admit(50, shared=busy, quota=quota, now=NOON).refusal is not None
 
 
 # --- over runs ------------------------------------------------------------------------------------------------------
 
 
-def test_two_runs_at_once_never_overspend_the_days_units(migrated_engine: sa.Engine) -> None:
+@pytest.mark.parametrize(("quota", "most"), [(PER_DAY, 10), (PER_MINUTE, 540)])
+def test_runs_at_once_never_overspend(migrated_engine: sa.Engine, quota: Quota, most: int) -> None:
+    cost = 3 if quota is PER_DAY else 50
+
     def reserve(_: int) -> int:
-        with migrated_engine.begin() as connection:
-            return reserve_calls(connection, quota=PER_DAY, costs=[1, 1, 1], now=NOON)[0].admitted
+        counted = 0
+        for size in (cost, 1):
+            admission, ahead = transactions.write(migrated_engine, reserve_calls, quota=quota, cost=size, now=NOON)
+            counted += size + ahead if admission.refusal is None else 0
+        return counted
 
     with ThreadPoolExecutor(4) as threads:
-        assert sum(threads.map(reserve, range(8))) == 10
-
-
-def test_two_runs_at_once_never_overspend_the_window(migrated_engine: sa.Engine) -> None:
-    def reserve(_: int) -> int:
-        with migrated_engine.begin() as connection:
-            return reserve_calls(connection, quota=PER_MINUTE, costs=[1] * 100, now=NOON)[0].admitted
-
-    with ThreadPoolExecutor(4) as threads:
-        assert sum(threads.map(reserve, range(8))) == 540
+        assert sum(threads.map(reserve, range(24))) == most
 
 
 async def _admitted_until_blocked(gate: QuotaGate, call: Call, *, limit: int) -> tuple[int, Blocked | None]:
@@ -248,13 +261,50 @@ def test_many_calls_at_once_are_all_counted(migrated_engine: sa.Engine) -> None:
         async with anyio.create_task_group() as tasks:
             for number in range(200):
                 tasks.start_soon(gate.admit, call_for(f"a{number}"))
+        await gate.save()
 
     anyio.run(scenario)
     with migrated_engine.connect() as connection:
-        counted = connection.scalar(
-            sa.select(sa.func.sum(platform_quotas.c.units_used)).where(platform_quotas.c.quota.contains("@"))
-        )
-    assert counted == 200
+        assert connection.scalar(sa.select(sa.func.sum(platform_quota_calls.c.calls))) == 200
+
+
+def test_what_was_counted_ahead_and_not_made_is_given_back(migrated_engine: sa.Engine) -> None:
+    async def scenario() -> None:
+        gate = await opened_gate(migrated_engine, SimulatedTime())
+        assert await gate.admit(call_for()) is None
+        await gate.save()
+        await gate.save()
+
+    anyio.run(scenario)
+    with migrated_engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.sum(platform_quota_calls.c.calls))) == 1
+
+
+def test_what_was_counted_ahead_in_an_earlier_period_is_not_used_in_a_later_one(migrated_engine: sa.Engine) -> None:
+    async def scenario() -> None:
+        time = SimulatedTime()
+        gate = await opened_gate(migrated_engine, time)
+        assert await gate.admit(call_for()) is None
+        time.now += timedelta(seconds=59)
+        for number in range(540 - 21):
+            assert await gate.admit(call_for(f"a{number}"), deadline=time.now) is None
+        assert await gate.admit(call_for(), deadline=time.now) is not None
+
+    anyio.run(scenario)
+
+
+def test_counters_that_left_the_window_are_forgotten(migrated_engine: sa.Engine) -> None:
+    async def scenario() -> None:
+        time = SimulatedTime()
+        for _ in range(30):
+            gate = await opened_gate(migrated_engine, time)
+            assert await gate.admit(call_for()) is None
+            time.now += timedelta(seconds=10)
+
+    anyio.run(scenario)
+    with migrated_engine.connect() as connection:
+        periods = connection.scalars(sa.select(platform_quota_calls.c.period)).all()
+    assert 1 <= len(periods) <= 13
 
 
 def test_calls_that_need_no_request_cost_nothing_and_never_wait(migrated_engine: sa.Engine) -> None:
@@ -330,10 +380,7 @@ def test_a_block_that_lapsed_is_forgotten(migrated_engine: sa.Engine) -> None:
 
     anyio.run(scenario)
     with migrated_engine.connect() as connection:
-        blocks = connection.scalars(sa.select(platform_quotas.c.blocked_until)).all()
-        keys = connection.scalars(sa.select(platform_quotas.c.quota)).all()
-    assert set(blocks) == {None}
-    assert f"{PER_MINUTE.name}/b" not in keys
+        assert connection.scalars(sa.select(platform_blocks.c.quota)).all() == []
 
 
 def test_calls_stop_at_90_per_cent_of_reported_usage_until_it_is_regained(migrated_engine: sa.Engine) -> None:

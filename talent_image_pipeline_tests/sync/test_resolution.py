@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talent_image_pipeline.database.records import AccountRecord, LedgerRecord, PinRecord
+from talent_image_pipeline.database.records import AccountRecord, LedgerRecord, PinRecord, Reason
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.planning.due import Reason
 from talent_image_pipeline.sync.publishing.resolution import TalentState, resolve, stamp_after
 from talent_image_pipeline_tests.sync.states import (
     NOW,
@@ -90,7 +89,7 @@ def test_the_choice_is_the_same_whatever_order_the_accounts_come_in(accounts: tu
 def test_no_outcome_of_a_read_that_keeps_the_picture_changes_the_choice(
     accounts: tuple[AccountRecord, ...], outcome: Outcome
 ) -> None:
-    failed = [a if a.ledger is None else replace(a, ledger=replace(a.ledger, outcome=str(outcome))) for a in accounts]
+    failed = [a if a.ledger is None else replace(a, ledger=replace(a.ledger, outcome=outcome)) for a in accounts]
     before = resolve(state_of(*accounts), priority=PRIORITY)
     after = resolve(state_of(*failed), priority=PRIORITY)
     assert before is not None

@@ -11,6 +11,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Body
 
 from talent_image_pipeline.database.audit_queries import AuditAction
+from talent_image_pipeline.database.records import INITIALS, MANUAL, Reason
 from talent_image_pipeline.operations.profile_image import ProfileImageDescription, describe_profile_image
 from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.service.addresses import avatar_url
@@ -31,8 +32,6 @@ from talent_image_pipeline.service.errors import ApiError
 from talent_image_pipeline.service.refreshing import EndedRun, InterruptedRefreshError, TooManyRefreshesError
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.planning.candidates import reason_to_sync
-from talent_image_pipeline.sync.planning.due import Reason
-from talent_image_pipeline.sync.publishing.resolution import INITIALS, MANUAL
 
 _SECONDS_UNTIL_LESS_IS_WAITING = 5
 

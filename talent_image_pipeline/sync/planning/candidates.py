@@ -1,7 +1,7 @@
-"""Choosing a run's candidates, planning the day, and naming who was meant: the effects around ``due.py``.
+"""Choosing a run's candidates, planning the day, and naming who was meant.
 
-What belongs here: loading what the decisions need, and writing the choice down for the assets after it.
-What does not: the rule by which a talent is due (``due.py``).
+What belongs here: asking the database who is due, and writing the choice down for the steps after it. What does not:
+the rule by which a talent is due (``database/candidate_queries.py``).
 """
 
 import difflib
@@ -12,17 +12,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import candidate_queries, history_queries, transactions
-from talent_image_pipeline.database.candidate_queries import CandidateRow, ReadingRules
+from talent_image_pipeline.database.candidate_queries import ReadingRules
+from talent_image_pipeline.database.records import MANUAL, Candidate, Reason
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.sync.planning.due import (
-    REPEATED_OUTCOMES,
-    WAITING_OUTCOMES,
-    Candidate,
-    Reason,
-    batches,
-    reason_for,
-)
+from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES, WAITING_OUTCOMES, batches
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
 
 #: How long a run's hand-off rows are kept: long enough to ask why a talent was in last week's run.
@@ -78,7 +72,7 @@ def choose_candidates(
         candidate_queries.save_candidates(
             connection,
             run_id=run_id,
-            candidates=[CandidateRow(talent_id=row.talent_id, reason=row.reason) for row in candidates],
+            candidates=candidates,
             chosen_at=now,
         )
         candidate_queries.forget_batches_before(connection, now - BATCHES_ARE_KEPT_FOR)
@@ -116,29 +110,15 @@ def plan_batches(
 def _find_candidates(
     connection: sa.Connection, *, scope: SyncScope, now: datetime, verified_only: bool
 ) -> list[Candidate]:
-    minimum_age = scope.minimum_age
-    findings = candidate_queries.find_talents(
+    candidates = candidate_queries.find_candidates(
         connection,
         rules=reading_rules(verified_only=verified_only),
         now=now,
-        synced_before=now - minimum_age,
+        synced_before=now - scope.minimum_age,
         talent_ids=scope.talent_ids,
         force=scope.force,
         limit=scope.limit,
     )
-    candidates = []
-    for finding in findings:
-        reason = reason_for(
-            last_sync_at=finding.last_sync_at,
-            is_readable=finding.is_readable,
-            is_changed=finding.is_changed,
-            is_due_again=finding.is_due_again,
-            force=scope.force,
-            now=now,
-            minimum_age=minimum_age,
-        )
-        if reason is not None:
-            candidates.append(Candidate(talent_id=finding.talent_id, reason=reason))
     deleted = candidate_queries.find_deleted_talents(connection, scope.talent_ids)
     candidates += [Candidate(talent_id=talent_id, reason=Reason.ACCOUNT_CHANGED) for talent_id in deleted]
     return candidates[: scope.limit]
@@ -151,7 +131,7 @@ def _check_named(connection: sa.Connection, talent_ids: Sequence[str], *, must_e
         for talent_id in talent_ids:
             if talent_id not in found:
                 raise UnknownTalentError(_unknown_talent(connection, talent_id))
-    return tuple(talent_id for talent_id, record in found.items() if record.image_source == "manual")
+    return tuple(talent_id for talent_id, record in found.items() if record.image_source == MANUAL)
 
 
 def require_talent(engine: sa.Engine, talent_id: str) -> None:

@@ -13,6 +13,9 @@ BATCH_SIZE = 200
 #: 24 hours at 02:00 today would find none of them due and sync everybody every 48 hours.
 DAILY_MINIMUM_HOURS = 20.0
 
+#: After this long a talent is due at any time of the day.
+DUE_AFTER_HOURS = 24.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class SyncScope:
@@ -28,7 +31,7 @@ class SyncScope:
     talent_ids: tuple[str, ...] = ()
     limit: int = BATCH_SIZE
     force: bool = False
-    minimum_hours: float = 24.0
+    minimum_hours: float = DUE_AFTER_HOURS
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.

@@ -12,12 +12,12 @@ import anyio.to_thread
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import history_queries, ledger_queries, transactions
-from talent_image_pipeline.database.records import AccountRecord, PictureRecord, PinRecord, VersionRecord
+from talent_image_pipeline.database.records import MANUAL, AccountRecord, PictureRecord, PinRecord, VersionRecord
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError, require_talent
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, load_states, publish_choice
-from talent_image_pipeline.sync.publishing.resolution import MANUAL, Resolution, TalentState, owned_hash
+from talent_image_pipeline.sync.publishing.resolution import Resolution, TalentState, owned_hash
 
 
 class PinningRefusedError(UserError):

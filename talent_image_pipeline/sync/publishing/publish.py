@@ -11,13 +11,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import account_queries, history_queries, ledger_queries, transactions
-from talent_image_pipeline.database.candidate_queries import CandidateRow
 from talent_image_pipeline.database.history_queries import NewVersion, TalentColumns
-from talent_image_pipeline.database.records import AccountRecord, TalentRecord
+from talent_image_pipeline.database.records import MANUAL, AccountRecord, Candidate, TalentRecord
+from talent_image_pipeline.pictures.store.keys import rendition_url
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.sync.planning.due import Reason, batches
+from talent_image_pipeline.sync.planning.due import batches
 from talent_image_pipeline.sync.publishing.resolution import (
-    MANUAL,
     Resolution,
     TalentState,
     is_eligible,
@@ -28,7 +27,6 @@ from talent_image_pipeline.sync.reporting.reports import MAX_LISTED, ResolutionR
 
 #: Talents resolved in one transaction: large enough for few statements, small enough to hold locks only briefly.
 TALENTS_PER_TRANSACTION = 200
-PUBLISHED_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +39,11 @@ class PublishingRules:
 
     def image_url(self, picture_hash: str | None) -> str | None:
         """Return the address under which a picture is published; none for initials."""
-        return None if picture_hash is None else f"{self.public_url}/images/{picture_hash}/{PUBLISHED_SIZE}.webp"
+        return None if picture_hash is None else rendition_url(self.public_url, picture_hash)
 
 
 def publish(
-    engine: sa.Engine, candidates: Sequence[CandidateRow], *, rules: PublishingRules, run_id: str | None, now: datetime
+    engine: sa.Engine, candidates: Sequence[Candidate], *, rules: PublishingRules, run_id: str | None, now: datetime
 ) -> ResolutionReport:
     """Decide what each candidate shows and write it down.
 
@@ -120,13 +118,13 @@ def _out_of_sync_in(connection: sa.Connection, talent_ids: Sequence[str], *, rul
 def _publish_batch(
     connection: sa.Connection,
     *,
-    batch: Sequence[CandidateRow],
+    batch: Sequence[Candidate],
     rules: PublishingRules,
     run_id: str | None,
     now: datetime,
 ) -> ResolutionReport:
     report = ResolutionReport(talents=len(batch))
-    reasons = {row.talent_id: Reason(row.reason) for row in batch}
+    reasons = {row.talent_id: row.reason for row in batch}
     states = load_states(connection, list(reasons), platforms=rules.priority)
     _drop_ineligible_accounts(connection, states, list(reasons), rules=rules, now=now)
     columns: list[TalentColumns] = []

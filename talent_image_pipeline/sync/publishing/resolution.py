@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from talent_image_pipeline.database.records import AccountRecord, PinRecord, TalentRecord, VersionRecord
+from talent_image_pipeline.database.records import (
+    INITIALS,
+    MANUAL,
+    AccountRecord,
+    PinRecord,
+    Reason,
+    TalentRecord,
+    VersionRecord,
+)
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sync.accounts import is_same_account
-from talent_image_pipeline.sync.planning.due import DAILY_OUTCOMES, WAITING_OUTCOMES, Reason
-
-INITIALS = "initials"
-MANUAL = "manual"
+from talent_image_pipeline.sync.planning.due import DAILY_OUTCOMES, WAITING_OUTCOMES
 
 _ABOUT_SINGLE_ACCOUNTS = frozenset({Reason.ACCOUNT_CHANGED, Reason.WAIT_IS_OVER})
 #: An account may become due while a run is on its way; that run need not have read it.
@@ -124,7 +129,7 @@ def _has_ended(account: AccountRecord) -> bool:
     ledger = account.ledger
     if ledger is None or ledger.outcome is None or ledger.fingerprint != account.fingerprint:
         return False
-    return Outcome(ledger.outcome) not in WAITING_OUTCOMES
+    return ledger.outcome not in WAITING_OUTCOMES
 
 
 def _shows_a_picture_from_before_us(state: TalentState, usable: Sequence[AccountRecord]) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 
 from talent_image_pipeline.platforms.contract import Call, CallResult, Outcome, Reading, Scope
 from talent_image_pipeline.platforms.readings import hidden
-from talent_image_pipeline.sync.limits.quota_gate import Blocked
+from talent_image_pipeline.sync.limits.quota_rules import Blocked
 from talent_image_pipeline.sync.limits.retries import call_with_retries
 from talent_image_pipeline.sync.reading.claimed_accounts import AccountReading, ClaimedAccount, PlannedCall
 from talent_image_pipeline.sync.reading.fresh_tokens import FreshTokens

@@ -14,11 +14,12 @@ from types import MappingProxyType
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.sync.accounts import is_same_account
-from talent_image_pipeline.sync.limits.quota_gate import DEFAULT_BLOCK
+from talent_image_pipeline.sync.limits.quota_rules import DEFAULT_BLOCK
 from talent_image_pipeline.sync.limits.retries import unavailable_backoff
+from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS
 
 #: "Next day" as the daily run means it: a read that ended at 02:03 must be owed again at 02:00 tomorrow.
-NEXT_DAY = timedelta(hours=20)
+NEXT_DAY = timedelta(hours=DAILY_MINIMUM_HOURS)
 NEXT_TRY_OF_A_DELETED_ACCOUNT = timedelta(days=30)
 NEXT_TRY_WITH_OUR_OWN_CREDENTIALS = timedelta(hours=1)
 #: A platform that limits us "until now" would otherwise be asked again every few seconds.
@@ -116,7 +117,7 @@ def ledger_after(
     after = replace(
         kept,
         fingerprint=account.fingerprint,
-        outcome=str(reading.outcome),
+        outcome=reading.outcome,
         upstream_id=reading.upstream_id or kept.upstream_id,
         read_at=now,
         next_read_at=_next_read_at(reading, failures=failures, now=now, rng=rng),
