@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
@@ -91,7 +92,7 @@ def claim(
 
 def picture_of(account_id: str, *, version: int = 1) -> PictureRecord:
     return PictureRecord(
-        content_hash=f"hash of {account_id} {version}",
+        content_hash=sha256(f"{account_id} {version}".encode()).hexdigest(),
         width=320,
         height=320,
         bytes=1000,
