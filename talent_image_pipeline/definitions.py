@@ -14,6 +14,7 @@ import dagster as dg
 from talent_image_pipeline.assets.candidate_talents import candidate_talents
 from talent_image_pipeline.assets.platform_images import platform_images_asset
 from talent_image_pipeline.assets.resolved_profile_images import resolved_profile_images_asset
+from talent_image_pipeline.automation.dead_runs import dead_runs
 from talent_image_pipeline.automation.jobs import refresh_talent, sync_profile_images
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync
 from talent_image_pipeline.automation.sensors import social_account_changes
@@ -48,7 +49,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
         ],
         jobs=[sync_profile_images, refresh_talent],
         schedules=[daily_profile_image_sync],
-        sensors=[social_account_changes],
+        sensors=[social_account_changes, dead_runs],
         resources=resources | dict(resource_overrides or {}),
         # Materializing assets by hand runs in one process too, for the reasons given in automation/jobs.py.
         executor=dg.in_process_executor,

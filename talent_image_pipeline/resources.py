@@ -9,7 +9,7 @@ See https://docs.dagster.io/guides/build/external-resources.
 
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import dagster as dg
@@ -24,6 +24,7 @@ from talent_image_pipeline.event_loop_thread import event_loop_thread
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.settings import Settings, load_settings
+from talent_image_pipeline.sync.heartbeat import beating
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DUE_AFTER_HOURS, SyncScope
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
 from talent_image_pipeline.sync.reading.tools import ReadingLimits
@@ -46,7 +47,8 @@ class DatabaseResource(dg.ConfigurableResource[Any]):
         try:
             require_app_tables(self._engine)
             require_current_schema(self._engine)
-            yield self
+            with beating(self._engine, run_id=context.run.run_id) if context.run else nullcontext():
+                yield self
         finally:
             self._engine.dispose()
 

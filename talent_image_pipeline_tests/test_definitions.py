@@ -41,7 +41,7 @@ def test_the_code_server_serves_exactly_these_names(listed: dict[str, list[dict[
     assert {schedule["name"]: schedule["cron_schedule"] for schedule in listed["schedules"]} == {
         "daily_profile_image_sync": "0 2 * * *"
     }
-    assert {sensor["name"] for sensor in listed["sensors"]} == {"social_account_changes"}
+    assert {sensor["name"] for sensor in listed["sensors"]} == {"social_account_changes", "dead_runs"}
     assert {resource["name"] for resource in listed["resources"]} == {
         "database",
         "picture_store",

@@ -290,6 +290,16 @@ platform_days = sa.Table(
     comment="Calls, reads and failures by platform and day, for the statistics.",
 )
 
+run_heartbeats = sa.Table(
+    "run_heartbeats",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True, comment="A Dagster run that goes on."),
+    sa.Column("beats", sa.BigInteger, nullable=False, comment="Counted up every few seconds while its process lives."),
+    sa.Column("host", sa.Text, nullable=False, comment="The machine that the run is on."),
+    sa.Column("process_id", sa.BigInteger, nullable=False, comment="Its process there."),
+    comment="Signs of life: a run whose count stands still is ended, and its talents go on.",
+)
+
 talent_image_app_additions = sa.Table(
     "talent_image_app_additions",
     metadata,

@@ -1,14 +1,27 @@
 """kill -9 in the middle of a batch, and two runs at once."""
 
+import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import anyio
+import dagster as dg
 import sqlalchemy as sa
 
-from talent_image_pipeline.database.tables import pictures, platform_images, profile_image_versions, talent
+from talent_image_pipeline.automation.dead_runs import dead_runs
+from talent_image_pipeline.database.tables import (
+    pictures,
+    platform_images,
+    profile_image_versions,
+    run_heartbeats,
+    talent,
+)
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.pictures.store.verification import verify_pictures
+from talent_image_pipeline.resources import DatabaseResource
+from talent_image_pipeline.sync.planning.dead_runs import Lookout, cursor_of, lookout_from
 from talent_image_pipeline_tests.end_to_end.conftest import Pipeline, finished
 
 TALENTS = 24
@@ -71,6 +84,77 @@ def test_a_run_killed_in_the_middle_leaves_whole_rows_and_the_next_run_finishes_
     assert reads_written(pipeline) == TALENTS
     assert pipeline.world.calls.total("instagram.me") == TALENTS - already_read
     assert_every_row_is_as_before_or_complete(pipeline)
+
+
+def look_for_dead_runs(instance: dg.DagsterInstance, cursor: str | None) -> str:
+    """Look as the sensor does; returns its cursor as of twelve seconds ago, so that nobody has to wait."""
+    resources = {"database": DatabaseResource()}
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
+        result = dead_runs(context)
+    assert isinstance(result, dg.SensorResult)
+    assert not result.run_requests
+    lookout = lookout_from(result.cursor)
+    assert lookout is not None
+    earlier = timedelta(seconds=12)
+    runs = {run_id: replace(sighting, since=sighting.since - earlier) for run_id, sighting in lookout.runs.items()}
+    return cursor_of(Lookout(looked_at=lookout.looked_at - earlier, runs=runs))
+
+
+def test_a_killed_run_is_ended_and_its_talents_go_on_at_once(pipeline: Pipeline) -> None:
+    with contextlib.chdir(pipeline.home), dg.DagsterInstance.from_config(str(pipeline.home)) as instance:
+        end_a_killed_run(pipeline, instance)
+    assert not has_claims(pipeline)
+    pipeline.sync()
+    assert set(pipeline.sources().values()) == {"instagram"}
+
+
+def end_a_killed_run(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+    for number in range(3):
+        pipeline.connect(f"talent-{number}", "instagram", f"handle.{number}")
+        pipeline.world.set_situation("instagram", f"handle.{number}", "picture_slow", seconds=30)
+    process = pipeline.start_sync()
+    try:
+        wait_until(lambda: pipeline.world.calls.total("instagram.me") == 3)
+        cursor = look_for_dead_runs(instance, None)
+    finally:
+        process.kill()
+        process.communicate()
+    for number in range(3):
+        pipeline.world.set_situation("instagram", f"handle.{number}", "ok")
+    (run,) = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.STARTED
+    for _ in range(3):
+        cursor = look_for_dead_runs(instance, cursor)
+    (run,) = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    messages = [entry.message for entry in instance.all_logs(run.run_id)]
+    assert any("This run is gone: process" in message and "3 accounts" in message for message in messages)
+
+
+def has_claims(pipeline: Pipeline) -> bool:
+    with pipeline.engine.connect() as connection:
+        statement = sa.select(sa.func.count()).where(platform_images.c.claimed_by.is_not(None))
+        return bool(connection.scalar(statement))
+
+
+def test_a_run_that_lives_is_not_ended_and_leaves_no_sign_of_life_behind(pipeline: Pipeline) -> None:
+    pipeline.connect("talent", "instagram", "handle")
+    pipeline.world.set_situation("instagram", "handle", "picture_slow", seconds=8)
+    with contextlib.chdir(pipeline.home), dg.DagsterInstance.from_config(str(pipeline.home)) as instance:
+        process = pipeline.start_sync()
+        wait_until(lambda: pipeline.world.calls.total("instagram.me") == 1)
+        cursor = look_for_dead_runs(instance, look_for_dead_runs(instance, None))
+        wait_until(lambda: beats(pipeline) >= 2)
+        look_for_dead_runs(instance, cursor)
+        finished(process)
+        (run,) = instance.get_runs()
+        assert run.is_success
+    assert beats(pipeline) == 0
+
+
+def beats(pipeline: Pipeline) -> int:
+    with pipeline.engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.sum(run_heartbeats.c.beats))) or 0
 
 
 def claims_have_lapsed(pipeline: Pipeline) -> bool:
