@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pydantic import SecretStr
 
 # The longest signed picture address on record has under 1,000 characters.
 LONGEST_ADDRESS = 8_192
 LONGEST_IDENTIFIER = 200
+# No text that a client reads comes near this; searching through a megabyte of one would hold everything else up.
+LONGEST_TEXT = 64 * 1_024
 # No documented window is longer than a rolling day, so a longer wait is a mistake of the sender.
 LONGEST_WAIT = timedelta(hours=24)
 
@@ -39,10 +41,12 @@ def list_in(value: Any, key: str) -> list[Any]:
 def text_in(value: Mapping[str, Any], key: str) -> str | None:
     """Return a text that a database can store, stripped; none where it is missing, empty or of another type."""
     found = value.get(key)
-    if not isinstance(found, str) or "\0" in found:
+    if not isinstance(found, str) or len(found) > LONGEST_TEXT or "\0" in found:
         return None
-    # JSON can spell half of a surrogate pair, which no encoding can write.
-    if any("\ud800" <= character <= "\udfff" for character in found):
+    try:
+        # JSON can spell half of a surrogate pair, which no encoding can write.
+        found.encode()
+    except UnicodeEncodeError:
         return None
     return found.strip() or None
 
@@ -123,9 +127,9 @@ def usable_token(token: SecretStr | None) -> str | None:
 
 
 def page_path(profile_url: str | None, *, hosts: tuple[str, ...]) -> list[str]:
-    """Return the path segments of a public page's address, where the page is on one of the hosts; else nothing."""
+    """Return the decoded path segments of a public page's address, where it is on one of the hosts; else nothing."""
     spelled = (profile_url or "").strip()
     parts = address_parts(spelled if "://" in spelled else f"https://{spelled}")
     if parts is None or (parts.hostname or "").removeprefix("www.").removeprefix("m.") not in hosts:
         return []
-    return [segment for segment in parts.path.split("/") if segment]
+    return [unquote(segment).strip() for segment in parts.path.split("/") if segment]

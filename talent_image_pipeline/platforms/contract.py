@@ -6,7 +6,7 @@ the picture that we own (``sync/outcome_rules.py``).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -212,7 +212,6 @@ class TokenRefresh:
 
     token: RefreshedToken | None = None
     failure: Reading | None = None
-    usage: QuotaUsage | None = field(default=None)
 
 
 class PlatformClient(Protocol):

@@ -35,6 +35,7 @@ from talent_image_pipeline.platforms.contract import (
     Account,
     Call,
     CallResult,
+    Outcome,
     Platform,
     Quota,
     QuotaUsage,
@@ -51,18 +52,21 @@ from talent_image_pipeline.platforms.meta_graph import (
     usage_in,
 )
 from talent_image_pipeline.platforms.readings import (
+    contradictory,
+    invalid_picture_address,
     needs_reconnect,
     no_picture,
     not_answered,
     picture_seen,
     unavailable,
+    unconfirmed,
     unexplained,
 )
 from talent_image_pipeline.platforms.transport import ApiAnswer, ApiTransport, Unreachable
 
 API_VERSION = "v26.0"
 OWN_FIELDS = "user_id,username,name,account_type,profile_picture_url,has_profile_pic"
-DISCOVERY_FIELDS = "username,name,profile_picture_url,id"
+DISCOVERY_FIELDS = "username,name,profile_picture_url,has_profile_pic,id"
 LOOKUPS_PER_POST = 50
 
 OWN_QUOTA = Quota(
@@ -87,10 +91,32 @@ DEFAULT_CONTENT_IDS = frozenset(
 ANONYMOUS_CACHE_KEY = "YW5vbnltb3VzX3Byb2ZpbGVfcGlj"
 
 _TOKEN_SETTING = "INSTAGRAM_BUSINESS_TOKEN"  # noqa: S105 - the name of a setting
+_NETWORK = "Instagram"
 _USER_NAME = re.compile(r"[A-Za-z0-9._]{1,30}")
+_PAGE_HOSTS = ("instagram.com", "business.instagram.com", "instagr.am")
+# What stands first in the address of a page that is no account's.
+_NO_USER_NAMES = frozenset(
+    {
+        "p",
+        "reel",
+        "reels",
+        "tv",
+        "stories",
+        "explore",
+        "accounts",
+        "share",
+        "s",
+        "about",
+        "direct",
+        "directory",
+        "legal",
+        "popular",
+        "privacy",
+        "web",
+    }
+)
 _DEFAULT_STEMS = frozenset(content_id.partition(".")[0] for content_id in DEFAULT_CONTENT_IDS)
 
-EXPIRED = needs_reconnect("The connection expired and cannot be renewed; the talent must connect Instagram again.")
 NO_WAY_TO_READ = needs_reconnect(
     "The account is known only by its handle and no agency account is set up to look it up; the talent must connect "
     "Instagram, or INSTAGRAM_BUSINESS_ACCOUNT_ID and INSTAGRAM_BUSINESS_TOKEN must be set."
@@ -141,16 +167,16 @@ class InstagramClient:
         )
 
     def needs_token_refresh(self, account: Account, *, now: datetime, refreshed_at: datetime | None) -> bool:
-        """Whether fewer than 15 of the token's 60 days are left, and it was not refreshed within 24 hours.
+        """Whether fewer than 15 of the token's 60 days are left or nobody knows how many, and it rested for 24 hours.
 
-        A token with so little left is weeks old unless we renewed it ourselves, so the platform's rule that it be at
-        least 24 hours old holds.
+        The answer to a refresh says when the new token expires, so an unknown expiry does not stay unknown. A token
+        with so little left is weeks old unless we renewed it ourselves, so the platform's rule that it be at least 24
+        hours old mostly holds; where it does not, the refresh is refused and the token lives on.
         """
-        if not _has_token(account) or account.token_expires_at is None:
-            return False
-        left = account.token_expires_at - now
         is_rested = refreshed_at is None or now - refreshed_at >= REFRESH_AT_MOST_EVERY
-        return timedelta(0) < left < REFRESH_WHEN_LEFT and is_rested
+        if not is_rested or usable_token(account.access_token) is None:
+            return False
+        return account.token_expires_at is None or timedelta(0) < account.token_expires_at - now < REFRESH_WHEN_LEFT
 
     async def refresh_token(self, account: Account) -> TokenRefresh:
         """Ask for a token of another 60 days. The old one stays valid, whatever comes back."""
@@ -163,22 +189,18 @@ class InstagramClient:
             query={"grant_type": "ig_refresh_token", "access_token": token},
         )
         if isinstance(answer, Unreachable):
-            return TokenRefresh(failure=not_answered(answer))
-        now = self._clock()
-        usage = usage_in(answer.headers, now=now)
-        body = answer.json()
-        error = graph_error_in(body)
+            return TokenRefresh(failure=not_answered(answer, network=_NETWORK))
+        request = GraphRequest(now=self._clock())
+        error = graph_error_in(answer.json)
         if error is not None:
-            return TokenRefresh(failure=reading_of(error, answer, request=GraphRequest(now=now)), usage=usage)
-        renewed = _renewed_token(body, now=now) if answer.status < 400 else None
-        failure = None if renewed else unexplained(answer, now=now)
-        return TokenRefresh(token=renewed, failure=failure, usage=usage)
+            return TokenRefresh(failure=reading_of(error, answer, request=request))
+        renewed = _renewed_token(answer.json, now=request.now) if answer.status < 400 else None
+        failure = None if renewed else unexplained(answer, network=_NETWORK, now=request.now)
+        return TokenRefresh(token=renewed, failure=failure)
 
     def _reading_without_call(self, account: Account) -> Reading | None:
         """The reading of an account that no call can help; none where a call is worth it."""
         if _has_token(account):
-            if account.token_expires_at is not None and account.token_expires_at <= self._clock():
-                return EXPIRED
             return TOKEN_UNUSABLE if usable_token(account.access_token) is None else None
         if self._agency_token() is None or self._credentials.instagram_business_account_id is None:
             return NO_WAY_TO_READ
@@ -195,17 +217,19 @@ class InstagramClient:
             headers={"Authorization": f"Bearer {usable_token(account.access_token)}"},
         )
         if isinstance(answer, Unreachable):
-            return {account: not_answered(answer)}, None
-        request = GraphRequest(now=self._clock())
-        usage = usage_in(answer.headers, now=request.now)
-        body = answer.json()
-        error = graph_error_in(body)
+            return {account: not_answered(answer, network=_NETWORK)}, None
+        user = _user_in(answer.json)
+        own_id = identifier_in(user, "user_id") if user else None
+        known_ids = {account.upstream_id, own_id, identifier_in(user, "id") if user else None} - {None}
+        request = GraphRequest(now=self._clock(), usage_ids=frozenset(filter(None, known_ids)))
+        usage = usage_in(answer.headers, request)
+        error = graph_error_in(answer.json)
         if error is not None:
             return {account: reading_of(error, answer, request=request)}, usage
-        user = _user_in(body)
         if user is None or answer.status >= 400:
-            return {account: unexplained(answer, now=request.now)}, usage
-        return {account: _reading_of_user(account, user)}, usage
+            return {account: unexplained(answer, network=_NETWORK, now=request.now)}, usage
+        # The plain ``id`` belongs to the talent and our app together: it is no id that other reads give.
+        return {account: _reading_of_user(account, user, upstream_id=own_id)}, usage
 
     async def _look_up(self, accounts: Sequence[Account]) -> tuple[dict[Account, Reading], QuotaUsage | None]:
         by_name = _by_user_name(accounts)
@@ -219,17 +243,26 @@ class InstagramClient:
             },
         )
         if isinstance(answer, Unreachable):
-            return dict.fromkeys(accounts, not_answered(answer)), None
-        request = GraphRequest(now=self._clock(), token_setting=_TOKEN_SETTING)
-        usage = usage_in(answer.headers, now=request.now, is_agency_token=True)
-        items = answer.json()
-        if not isinstance(items, list) or answer.status >= 400:
+            return dict.fromkeys(accounts, not_answered(answer, network=_NETWORK)), None
+        request = self._request_of_agency()
+        usage = usage_in(answer.headers, request)
+        if not isinstance(answer.json, list) or answer.status >= 400:
             return dict.fromkeys(accounts, _batch_refused(answer, request)), usage
-        padded = [*items, *[None] * len(by_name)]
-        readings: dict[Account, Reading] = {}
-        for item, (name, sharers) in zip(padded, by_name.items(), strict=False):
-            readings |= _lookup_readings(item, answer, name=name, accounts=sharers, request=request)
-        return readings, usage
+        items = _items_by_name([_item_of(item, answer) for item in answer.json], list(by_name))
+        about_one = replace(request, is_about_one=True)
+        return {
+            account: _lookup_reading(items.get(name), account, name=name, request=about_one)
+            for name, sharers in by_name.items()
+            for account in sharers
+        }, usage
+
+    def _request_of_agency(self) -> GraphRequest:
+        return GraphRequest(
+            now=self._clock(),
+            token_setting=_TOKEN_SETTING,
+            is_about_one=False,
+            usage_ids=frozenset(filter(None, [self._credentials.instagram_business_account_id])),
+        )
 
     def _lookup(self, user_name: str) -> dict[str, str]:
         agency = quote(self._credentials.instagram_business_account_id or "", safe="")
@@ -243,10 +276,24 @@ def _has_token(account: Account) -> bool:
 
 def _user_name(account: Account) -> str | None:
     """The user name of a handle (or of the page's address); nothing else may get into a look-up's expression."""
-    handle = account.handle.strip().removeprefix("@")
-    page = handle if "/" in handle else account.profile_url
-    candidates = (handle, *page_path(page, hosts=("instagram.com",))[:1])
-    return next((candidate.lower() for candidate in candidates if _USER_NAME.fullmatch(candidate)), None)
+    handle = account.handle.strip().strip("/").lstrip("@").strip()
+    written = _name_in_page(handle) if "/" in handle else handle
+    candidates = (written, _name_in_page(account.profile_url))
+    return next((found.lower() for found in candidates if found and _is_user_name(found)), None)
+
+
+def _name_in_page(address: str | None) -> str | None:
+    """The user name in the address of an account's page, of its messages (``ig.me/m/NAME``) or of the app's link."""
+    path = page_path(address, hosts=_PAGE_HOSTS)
+    message_path = page_path(address, hosts=("ig.me",))
+    if path[:1] == ["_u"] or message_path[:1] == ["m"]:
+        path = (path or message_path)[1:]
+    return path[0].lstrip("@") if path else None
+
+
+def _is_user_name(name: str) -> bool:
+    is_host = name.lower().removeprefix("www.") in _PAGE_HOSTS
+    return bool(_USER_NAME.fullmatch(name)) and name.lower() not in _NO_USER_NAMES and not is_host
 
 
 def _by_user_name(accounts: Iterable[Account]) -> dict[str, list[Account]]:
@@ -268,26 +315,52 @@ def _lookup_calls(accounts: Sequence[Account]) -> list[Call]:
 
 
 def _batch_refused(answer: ApiAnswer, request: GraphRequest) -> Reading:
-    error = graph_error_in(answer.json())
-    return unexplained(answer, now=request.now) if error is None else reading_of(error, answer, request=request)
+    error = graph_error_in(answer.json)
+    if error is None:
+        return unexplained(answer, network=_NETWORK, now=request.now)
+    return reading_of(error, answer, request=request)
 
 
-def _lookup_readings(
-    item: Any, answer: ApiAnswer, *, name: str, accounts: Sequence[Account], request: GraphRequest
-) -> dict[Account, Reading]:
-    """Read one item of a batch: an answer of its own, whose body is JSON spelled as a text."""
+def _item_of(item: Any, answer: ApiAnswer) -> ApiAnswer | None:
+    """One item of a batch as an answer of its own, whose body is JSON spelled as a text; none where time ran out."""
     if not isinstance(item, dict):
-        return dict.fromkeys(accounts, unavailable("Meta ran out of time before this look-up.", is_retryable=True))
+        return None
     status, body = whole_number_in(item, "code"), item.get("body")
     written = body if isinstance(body, str) else json.dumps(body)
-    one = replace(answer, status=status or answer.status, body=written.encode("utf-8", errors="replace"))
-    error = graph_error_in(one.json())
+    return replace(answer, status=status or answer.status, body=written.encode("utf-8", errors="replace"))
+
+
+def _name_found(item: ApiAnswer | None) -> str | None:
+    user = mapping_in(item.json, "business_discovery") if item else None
+    name = text_in(user, "username") if user else None
+    return name.lower() if name else None
+
+
+def _items_by_name(items: Sequence[ApiAnswer | None], names: Sequence[str]) -> dict[str, ApiAnswer | None]:
+    """Match a batch's items with the names that were asked for, in whatever order they come.
+
+    An item that names nobody (an error) belongs to the name at its place, unless the order turns out to be another
+    one: then nobody knows whose it is.
+    """
+    found = [_name_found(item) for item in items]
+    is_in_order = all(
+        name is None or name == asked or name not in names for name, asked in zip(found, names, strict=False)
+    )
+    if is_in_order:
+        return dict(zip(names, items, strict=False))
+    return {name: item for name, item in zip(found, items, strict=True) if name is not None}
+
+
+def _lookup_reading(item: ApiAnswer | None, account: Account, *, name: str, request: GraphRequest) -> Reading:
+    if item is None:
+        return unavailable("Meta's answer leaves this look-up out.", is_retryable=True)
+    error = graph_error_in(item.json)
     if error is not None:
-        return dict.fromkeys(accounts, reading_of(error, one, request=request))
-    user = mapping_in(one.json(), "business_discovery")
-    if user is None or one.status >= 400 or (text_in(user, "username") or name).lower() != name:
-        return dict.fromkeys(accounts, unexplained(one, now=request.now))
-    return {account: _reading_of_user(account, user) for account in accounts}
+        return reading_of(error, item, request=request)
+    user = mapping_in(item.json, "business_discovery")
+    if user is None or item.status >= 400 or (text_in(user, "username") or name).lower() != name:
+        return unexplained(item, network=_NETWORK, now=request.now)
+    return _reading_of_user(account, user, upstream_id=identifier_in(user, "id"))
 
 
 def _user_in(body: Any) -> Mapping[str, Any] | None:
@@ -300,14 +373,20 @@ def _user_in(body: Any) -> Mapping[str, Any] | None:
     return user if isinstance(user, dict) and text_in(user, "username") else None
 
 
-def _reading_of_user(account: Account, user: Mapping[str, Any]) -> Reading:
-    upstream_id = identifier_in(user, "user_id") or identifier_in(user, "id")
+def _reading_of_user(account: Account, user: Mapping[str, Any], *, upstream_id: str | None) -> Reading:
     url = text_in(user, "profile_picture_url")
-    if url is None or user.get("has_profile_pic") is False:
-        return no_picture("The account has no profile picture.", upstream_id=upstream_id)
+    if user.get("has_profile_pic") is False:
+        return no_picture("Instagram says that the account has no profile picture.", upstream_id=upstream_id)
+    if url is None and user.get("profile_picture_url"):
+        return invalid_picture_address(_NETWORK)
+    if url is None and user.get("has_profile_pic") is True:
+        return contradictory("Instagram says that the account has a profile picture and does not give it.")
+    if url is None:
+        message = "Instagram's answer leaves the profile picture out and does not say that there is none."
+        return unconfirmed(message, suggests=Outcome.NO_PICTURE, upstream_id=upstream_id)
     picture = picture_reference(url)
     if picture is None:
-        return unavailable("What Instagram gave as the picture's address is none.")
+        return invalid_picture_address(_NETWORK)
     stem = (picture.content_id or "").partition(".")[0]
     if stem in _DEFAULT_STEMS or ANONYMOUS_CACHE_KEY in url:
         return no_picture("The account shows Instagram's default picture.", upstream_id=upstream_id)
@@ -329,7 +408,7 @@ def _renewed_token(body: Any, *, now: datetime) -> RefreshedToken | None:
 
 INSTAGRAM = Platform(
     name="instagram",
-    label="Instagram",
+    label=_NETWORK,
     picture_hosts=(".cdninstagram.com", ".fbcdn.net"),
     default_content_ids=DEFAULT_CONTENT_IDS,
     quotas=(OWN_QUOTA, DISCOVERY_QUOTA),

@@ -44,34 +44,46 @@ PRESSING_PERCENT = 75.0
 
 _TOKEN_CODES = frozenset({102, 190})
 _TEMPORARY_CODES = frozenset({1, 2, 341})
-_APP_LIMIT_CODES = frozenset({4, 32, 613})
-_TOKEN_LIMIT_CODES = frozenset({17, 80001, 80002})
+_APP_LIMIT_CODES = frozenset({4})
+_TOKEN_LIMIT_CODES = frozenset({17, 32, 613, 80001, 80002})
 _POLICY_BLOCK_CODE = 368
+_APP_REFUSED_CODES = frozenset({101, 104})
+_USAGE_TYPES = frozenset({"instagram", "pages"})
 
 _WHY_TOKEN_DIED = {
     458: "the talent removed the app from the account; the talent must connect it again and allow the app",
-    459: "the account waits at a security check; the talent must log in to Instagram or Facebook, follow the steps "
-    "shown there, and connect the account again",
     460: "the password changed or the session was ended for safety; the talent must connect the account again",
     463: "the connection expired; the talent must connect the account again",
-    464: "the account is not confirmed; the talent must log in to Instagram or Facebook, confirm it, and connect the "
-    "account again",
     467: "the token is no longer valid; the talent must connect the account again",
 }
+# These tokens live on: they work again as soon as the talent has done what Meta asks for.
+_WHY_TOKEN_PAUSES = {
+    459: "the account waits at a security check; the talent must log in to Instagram or Facebook and follow the steps "
+    "shown there",
+    464: "the account is not confirmed; the talent must log in to Instagram or Facebook and confirm it",
+}
+# Code 200 says these of the whole app, where it otherwise says what one talent did not allow.
+_APP_BLOCKED_TEXTS = ("api access blocked", "temporarily disabled for non-active apps")
+_WRONG_KIND_OF_TOKEN_TEXT = "unsupported request - method type"  # noqa: S105 - part of an error message
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphError:
-    """An error of the Graph API by its numbers; its texts are translated, so nothing hangs on them.
+    """An error of the Graph API by its numbers; its texts may be translated, so they only refine a number.
 
     Attributes:
-        lacks_permission: The one thing that no number tells: a code 100 that is about a missing permission.
+        lacks_permission: A code 100 that is about a missing permission.
+        blocks_app: A code 200 that is about our app.
+        is_wrong_kind_of_token: A code 100 that one token of another product, or of a tester who has not accepted the
+            invitation, gets for any request.
     """
 
     code: int | None
     subcode: int | None = None
     is_transient: bool = False
     lacks_permission: bool = False
+    blocks_app: bool = False
+    is_wrong_kind_of_token: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +91,27 @@ class GraphRequest:
     """Whose token was refused or limited by an answer, and when the answer came.
 
     Attributes:
+        network: As people write it.
         token_setting: The setting that holds the token, where it is the agency's own; none for a talent's token.
+        is_about_one: Whether the answer is to a question about one account alone, also as one item of a batch.
+        usage_ids: The ids under which the use of the token is reported; none known: any.
     """
 
     now: datetime
+    network: str = "Instagram"
     token_setting: str | None = None
+    is_about_one: bool = True
+    usage_ids: frozenset[str] = frozenset()
+
+    @property
+    def scope(self) -> Scope:
+        """Whom a refusal of the request speaks of."""
+        return Scope.ACCOUNT if self.is_about_one else Scope.PLATFORM
+
+    @property
+    def token_scope(self) -> Scope:
+        """Whom a refusal or limit of the token speaks of: the agency's token serves every look-up."""
+        return Scope.ACCOUNT if self.token_setting is None else Scope.PLATFORM
 
 
 def graph_error_in(body: Any) -> GraphError | None:
@@ -93,11 +121,14 @@ def graph_error_in(body: Any) -> GraphError | None:
     error = mapping_in(body, "error")
     if error is None:
         return GraphError(code=None)
+    message = (text_in(error, "message") or "").lower()
     return GraphError(
         code=whole_number_in(error, "code"),
         subcode=whole_number_in(error, "error_subcode"),
         is_transient=error.get("is_transient") is True,
-        lacks_permission="missing permission" in (text_in(error, "message") or "").lower(),
+        lacks_permission="missing permission" in message,
+        blocks_app=any(text in message for text in _APP_BLOCKED_TEXTS),
+        is_wrong_kind_of_token=_WRONG_KIND_OF_TOKEN_TEXT in message,
     )
 
 
@@ -105,9 +136,11 @@ def reading_of(error: GraphError, answer: ApiAnswer, *, request: GraphRequest) -
     """Turn an error into an outcome: its code decides, then its subcode, then the HTTP status."""
     code = error.code
     if code is None:
-        return unexplained(answer, now=request.now)
+        return unexplained(answer, network=request.network, now=request.now)
     if code in _TOKEN_CODES:
         return _token_refused(error, request)
+    if code in _APP_REFUSED_CODES or (code == 200 and error.blocks_app):
+        return _app_refused(error, request)
     if code == 10 or 200 <= code <= 299:
         return _permission_missing(error, request)
     if code in (100, 110):
@@ -115,20 +148,34 @@ def reading_of(error: GraphError, answer: ApiAnswer, *, request: GraphRequest) -
     if code in _APP_LIMIT_CODES | _TOKEN_LIMIT_CODES or code == _POLICY_BLOCK_CODE:
         return _limited(code, answer, request)
     if code in _TEMPORARY_CODES or error.is_transient:
-        return temporarily_down(answer, now=request.now)
-    return unexplained(answer, now=request.now)
+        return temporarily_down(answer, network=request.network, now=request.now)
+    return unexplained(answer, network=request.network, now=request.now)
 
 
 def _token_refused(error: GraphError, request: GraphRequest) -> Reading:
-    why = _WHY_TOKEN_DIED.get(error.subcode or 0, _WHY_TOKEN_DIED[467])
-    if request.token_setting:
-        return misconfigured(f"{request.token_setting} was refused: {why.partition(';')[0]}. Put a new token there.")
-    return needs_reconnect(f"Instagram refused the token: {why}.")
+    subcode = error.subcode or 0
+    is_pausing = subcode in _WHY_TOKEN_PAUSES
+    why = _WHY_TOKEN_PAUSES[subcode] if is_pausing else _WHY_TOKEN_DIED.get(subcode, _WHY_TOKEN_DIED[467])
+    if request.token_setting is None:
+        return needs_reconnect(f"{request.network} refused the token: {why}.", is_read_daily=is_pausing)
+    reason = why.partition(";")[0]
+    remedy = "Log in to the account and follow the steps shown there" if is_pausing else "Put a new token there"
+    return misconfigured(f"{request.token_setting} was refused: {reason}. {remedy}.")
+
+
+def _app_refused(error: GraphError, request: GraphRequest) -> Reading:
+    """What Meta says of our app; said to one account alone, it may still be that account's."""
+    return misconfigured(
+        f"Meta refuses our app (code {error.code}); look into the app's dashboard for a block, a missing review or a "
+        "wrong secret.",
+        scope=request.token_scope,
+    )
 
 
 def _permission_missing(error: GraphError, request: GraphRequest) -> Reading:
     if request.token_setting:
-        return misconfigured(f"{request.token_setting} lacks a permission (code {error.code}). Grant it to the app.")
+        message = f"{request.token_setting} lacks a permission (code {error.code}). Grant it to the app."
+        return misconfigured(message, scope=request.scope)
     return needs_reconnect(
         f"A permission is missing (code {error.code}); the talent must connect the account again and allow "
         "everything that the app asks for."
@@ -143,36 +190,42 @@ def _request_refused(error: GraphError, request: GraphRequest) -> Reading:
         )
     if error.lacks_permission:
         return _permission_missing(error, request)
-    return misconfigured("Meta refused the request as invalid (code 100): a field or parameter that it does not know.")
+    if error.is_wrong_kind_of_token and request.token_setting is None:
+        return needs_reconnect(
+            f"{request.network} cannot be read with this token: it is of another kind, or of a tester who has not "
+            "accepted the invitation; the talent must connect the account again."
+        )
+    return misconfigured(
+        "Meta refused the request as invalid (code 100): a field or parameter that it does not know.",
+        scope=request.scope,
+    )
 
 
 def _limited(code: int, answer: ApiAnswer, request: GraphRequest) -> Reading:
-    is_own_token = request.token_setting is None
     retry_at = retry_after(answer.headers, now=request.now)
     if code == _POLICY_BLOCK_CODE:
         return rate_limited(
             "Meta blocks this for reasons of policy (code 368); look into the app's dashboard.",
             retry_at=retry_at or request.now + POLICY_BLOCK_WAIT,
-            scope=Scope.ACCOUNT if is_own_token else Scope.PLATFORM,
+            scope=request.token_scope,
         )
     if code in _APP_LIMIT_CODES:
         return rate_limited(f"The app made too many calls (code {code}).", retry_at=retry_at)
-    business = business_usage(answer.headers, now=request.now)
+    business = business_usage(answer.headers, request)
     return rate_limited(
         f"There were too many calls with this token (code {code}).",
         retry_at=retry_at or (business.regain_at if business else None),
-        # The agency's token serves every look-up, so its limit is the limit of them all.
-        scope=Scope.ACCOUNT if is_own_token else Scope.PLATFORM,
+        scope=request.token_scope,
     )
 
 
-def usage_in(headers: Mapping[str, str], *, now: datetime, is_agency_token: bool = False) -> QuotaUsage | None:
+def usage_in(headers: Mapping[str, str], request: GraphRequest) -> QuotaUsage | None:
     """Return the usage that matters most for what is called next; none where none is reported.
 
     The app's own figure wins once it is pressing, and whenever it is the higher one.
     """
     app = _app_usage(headers)
-    business = business_usage(headers, now=now, is_platform_wide=is_agency_token)
+    business = business_usage(headers, request)
     if app is None or business is None:
         return app or business
     return app if app.percent >= min(PRESSING_PERCENT, business.percent) else business
@@ -185,16 +238,25 @@ def _app_usage(headers: Mapping[str, str]) -> QuotaUsage | None:
     return None if percent is None else QuotaUsage(percent=percent)
 
 
-def business_usage(headers: Mapping[str, str], *, now: datetime, is_platform_wide: bool = False) -> QuotaUsage | None:
-    """``X-Business-Use-Case-Usage``: entries per business or user; the highest one throttles, minutes say how long."""
+def business_usage(headers: Mapping[str, str], request: GraphRequest) -> QuotaUsage | None:
+    """``X-Business-Use-Case-Usage``: entries per business or user; the highest one throttles, minutes say how long.
+
+    Entries of other products (``ads_insights`` and the like) and of other ids are limits that we do not run into.
+    """
     by_id = _header_json(headers, "x-business-use-case-usage")
-    entries = [entry for key in by_id for entry in list_in(by_id, key) if isinstance(entry, dict)]
+    ids = [key for key in by_id if not request.usage_ids or key in request.usage_ids]
+    found = [entry for key in ids for entry in list_in(by_id, key) if isinstance(entry, dict)]
+    entries = [entry for entry in found if text_in(entry, "type") in _USAGE_TYPES]
     percents = [percent for percent in map(_highest_percent, entries) if percent is not None]
     if not percents:
         return None
     minutes = max(number_in(entry, "estimated_time_to_regain_access") or 0.0 for entry in entries)
     wait = timedelta(minutes=min(minutes, LONGEST_WAIT / timedelta(minutes=1)))
-    return QuotaUsage(percent=max(percents), regain_at=now + wait if wait else None, is_platform_wide=is_platform_wide)
+    return QuotaUsage(
+        percent=max(percents),
+        regain_at=request.now + wait if wait else None,
+        is_platform_wide=request.token_scope is Scope.PLATFORM,
+    )
 
 
 def _header_json(headers: Mapping[str, str], name: str) -> dict[str, Any]:

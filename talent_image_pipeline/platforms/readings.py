@@ -44,14 +44,19 @@ def hidden(message: str) -> Reading:
     return Reading(outcome=Outcome.HIDDEN, message=message)
 
 
-def needs_reconnect(message: str, *, is_token_refused: bool = False) -> Reading:
+def needs_reconnect(message: str, *, is_token_refused: bool = False, is_read_daily: bool = False) -> Reading:
     """Only the talent can help, and the message says how."""
-    return Reading(outcome=Outcome.NEEDS_RECONNECT, message=message, is_token_refused=is_token_refused)
+    return Reading(
+        outcome=Outcome.NEEDS_RECONNECT,
+        message=message,
+        is_token_refused=is_token_refused,
+        is_read_daily=is_read_daily,
+    )
 
 
-def misconfigured(message: str) -> Reading:
+def misconfigured(message: str, *, scope: Scope = Scope.PLATFORM) -> Reading:
     """Only the operator can help, and the message says which setting it is."""
-    return Reading(outcome=Outcome.MISCONFIGURED, message=message)
+    return Reading(outcome=Outcome.MISCONFIGURED, message=message, scope=scope)
 
 
 def unavailable(message: str, *, is_retryable: bool = False) -> Reading:
@@ -59,34 +64,44 @@ def unavailable(message: str, *, is_retryable: bool = False) -> Reading:
     return Reading(outcome=Outcome.UNAVAILABLE, message=message, is_retryable=is_retryable)
 
 
+def invalid_picture_address(network: str) -> Reading:
+    """The platform names a picture by something that is no web address."""
+    return contradictory(f"{network} returned an invalid picture URL.")
+
+
+def contradictory(message: str) -> Reading:
+    """The platform answered, and what it said of this account cannot be: nothing was learned of it."""
+    return Reading(outcome=Outcome.UNAVAILABLE, message=message, scope=Scope.ACCOUNT)
+
+
 def rate_limited(message: str, *, retry_at: datetime | None, scope: Scope = Scope.PLATFORM) -> Reading:
     """The platform said stop."""
     return Reading(outcome=Outcome.RATE_LIMITED, message=message, retry_at=retry_at, scope=scope)
 
 
-def not_answered(failure: Unreachable) -> Reading:
+def not_answered(failure: Unreachable, *, network: str) -> Reading:
     """No usable answer came back."""
-    return unavailable(f"{failure.host} could not be read: {failure.kind}.", is_retryable=failure.is_retryable)
+    return unavailable(f"{network} could not be read: {failure.kind}.", is_retryable=failure.is_retryable)
 
 
-def temporarily_down(answer: ApiAnswer, *, now: datetime) -> Reading:
+def temporarily_down(answer: ApiAnswer, *, network: str, now: datetime) -> Reading:
     """The platform says that it has trouble. Where it also says until when, no try is made before."""
     retry_at = retry_after(answer.headers, now=now)
-    message = f"{answer.host} has trouble of its own (HTTP {answer.status})."
+    message = f"{network} reported a server error (HTTP {answer.status})."
     if retry_at is None or retry_at - now <= SHORTEST_WAIT:
         return unavailable(message, is_retryable=True)
     return Reading(outcome=Outcome.UNAVAILABLE, message=message, retry_at=retry_at)
 
 
-def unexplained(answer: ApiAnswer, *, now: datetime) -> Reading:
+def unexplained(answer: ApiAnswer, *, network: str, now: datetime) -> Reading:
     """The answer carries no error that the contract knows: its status alone decides."""
     if answer.status == 429:
         retry_at = retry_after(answer.headers, now=now)
-        return rate_limited(f"{answer.host} says that there were too many requests.", retry_at=retry_at)
+        return rate_limited(f"{network} says that there were too many requests.", retry_at=retry_at)
     if answer.status >= 500:
-        return temporarily_down(answer, now=now)
-    is_page = answer.json() is None
+        return temporarily_down(answer, network=network, now=now)
+    is_page = answer.json is None
     what = "is not JSON" if is_page else "is not what its contract says"
     # A page with a success status is a platform's way to say that it is being repaired.
     is_retryable = is_page and answer.status < 400
-    return unavailable(f"What {answer.host} answered {what} (HTTP {answer.status}).", is_retryable=is_retryable)
+    return unavailable(f"{network}'s answer {what} (HTTP {answer.status}).", is_retryable=is_retryable)

@@ -8,6 +8,7 @@ limits" of API v2.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,10 +36,13 @@ from talent_image_pipeline.platforms.contract import (
     Quota,
     Reading,
     RefreshedToken,
+    Scope,
     TokenRefresh,
 )
 from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.readings import (
+    contradictory,
+    invalid_picture_address,
     misconfigured,
     needs_reconnect,
     no_picture,
@@ -46,11 +50,11 @@ from talent_image_pipeline.platforms.readings import (
     picture_seen,
     rate_limited,
     temporarily_down,
-    unavailable,
     unexplained,
 )
 from talent_image_pipeline.platforms.transport import ApiAnswer, ApiTransport, Unreachable
 
+_NETWORK = "TikTok"
 FIELDS = "open_id,union_id,avatar_url,avatar_url_100,avatar_large_url,display_name"
 LARGEST_FIRST = ("avatar_large_url", "avatar_url", "avatar_url_100")
 
@@ -74,7 +78,9 @@ SCOPE_MISSING = needs_reconnect(
 CONSENT_OVER = needs_reconnect(
     "TikTok no longer renews the connection (revoked, expired or used before); the talent must connect TikTok again."
 )
-REQUEST_REFUSED = misconfigured("TikTok refused the request as invalid: a field or parameter that it does not know.")
+REQUEST_REFUSED = misconfigured(
+    "TikTok refused the request as invalid: a field, parameter or token that it does not accept.", scope=Scope.ACCOUNT
+)
 CLIENT_MISSING = misconfigured("TIKTOK_CLIENT_KEY and TIKTOK_CLIENT_SECRET must be set to renew TikTok connections.")
 CLIENT_REFUSED = misconfigured("TikTok refused TIKTOK_CLIENT_KEY or TIKTOK_CLIENT_SECRET; check them.")
 
@@ -148,17 +154,14 @@ class TikTokClient:
             },
         )
         if isinstance(answer, Unreachable):
-            return TokenRefresh(failure=not_answered(answer))
+            return TokenRefresh(failure=not_answered(answer, network=_NETWORK))
         return _renewal_in(answer, now=self._clock())
 
     def _reading_without_call(self, account: Account) -> Reading | None:
         """The reading of an account that no call can help; none where a call is worth it."""
         if account.access_token is None or not account.access_token.get_secret_value().strip():
             return NO_TOKEN
-        if usable_token(account.access_token) is None:
-            return TOKEN_UNUSABLE
-        is_expired = account.token_expires_at is not None and account.token_expires_at <= self._clock()
-        return EXPIRED if is_expired and usable_token(account.refresh_token) is None else None
+        return TOKEN_UNUSABLE if usable_token(account.access_token) is None else None
 
     async def _read_one(self, account: Account) -> Reading:
         answer = await self._transport.send(
@@ -168,14 +171,14 @@ class TikTokClient:
             headers={"Authorization": f"Bearer {usable_token(account.access_token)}"},
         )
         if isinstance(answer, Unreachable):
-            return not_answered(answer)
+            return not_answered(answer, network=_NETWORK)
         now = self._clock()
-        code = _error_code(answer.json())
+        code = _error_code(answer.json)
         if code != "ok":
             return _reading_of_code(code, answer, now=now)
-        user = mapping_in(answer.json(), "data", "user")
+        user = mapping_in(answer.json, "data", "user")
         if user is None or answer.status >= 500:
-            return unexplained(answer, now=now)
+            return unexplained(answer, network=_NETWORK, now=now)
         return _reading_of_user(account, user, answer, now=now)
 
 
@@ -193,24 +196,28 @@ def _reading_of_code(code: str | None, answer: ApiAnswer, *, now: datetime) -> R
         retry_at = retry_after(answer.headers, now=now) or now + RATE_LIMIT_WAIT
         return rate_limited("The app made too many calls to TikTok within a minute.", retry_at=retry_at)
     if code in _TEMPORARY_CODES:
-        return temporarily_down(answer, now=now)
-    return _OF_CODE.get(code or "") or unexplained(answer, now=now)
+        return temporarily_down(answer, network=_NETWORK, now=now)
+    return _OF_CODE.get(code or "") or unexplained(answer, network=_NETWORK, now=now)
 
 
 def _reading_of_user(account: Account, user: Mapping[str, Any], answer: ApiAnswer, *, now: datetime) -> Reading:
-    """Read the user; its ``open_id`` tells whether it is still the account that the talent connected first."""
-    upstream_id = identifier_in(user, "open_id")
+    """Read the user; its ids tell whether it is still the account that the talent connected first."""
+    open_id, union_id = identifier_in(user, "open_id"), identifier_in(user, "union_id")
+    # A person's ``open_id`` is another one for each client key; the ``union_id`` is the developer's, and stays.
+    upstream_id = f"union:{union_id}" if union_id else open_id
     url = next((found for field in LARGEST_FIRST if (found := text_in(user, field))), None)
     if url is None and upstream_id is None:
-        return unexplained(answer, now=now)
+        return unexplained(answer, network=_NETWORK, now=now)
     if url is None:
-        return no_picture("The account has no profile picture.", upstream_id=upstream_id)
+        return contradictory("TikTok gave the account without any of its picture fields.")
     picture = picture_reference(url)
     if picture is None:
-        return unavailable("What TikTok gave as the picture's address is none.")
+        return invalid_picture_address(_NETWORK)
     if (picture.content_id or "").rpartition("/")[2] == DEFAULT_OBJECT_ID:
-        return no_picture("The account shows TikTok's default picture.", upstream_id=upstream_id)
-    return picture_seen(account, picture, upstream_id=upstream_id)
+        reading = no_picture("The account shows TikTok's default picture.", upstream_id=upstream_id)
+    else:
+        reading = picture_seen(account, picture, upstream_id=upstream_id)
+    return replace(reading, also_known_as=(open_id,)) if union_id and open_id else reading
 
 
 def picture_reference(url: str) -> PictureReference | None:
@@ -233,14 +240,14 @@ def picture_reference(url: str) -> PictureReference | None:
 
 def _renewal_in(answer: ApiAnswer, *, now: datetime) -> TokenRefresh:
     """Read the token endpoint's answer, whose status says nothing: flat as documented, or wrapped in ``data``."""
-    body = answer.json()
+    body = answer.json
     code = _error_code(body)
     if code not in (None, "ok"):
         return TokenRefresh(failure=_reading_of_code(code, answer, now=now))
     found = mapping_in(body, "data") or mapping_in(body) or {}
     access_token = text_in(found, "access_token")
     if access_token is None:
-        return TokenRefresh(failure=unexplained(answer, now=now))
+        return TokenRefresh(failure=unexplained(answer, network=_NETWORK, now=now))
     refresh_token = text_in(found, "refresh_token")
     return TokenRefresh(
         token=RefreshedToken(
@@ -261,7 +268,7 @@ def _time_in(found: Mapping[str, Any], key: str, *, now: datetime) -> datetime |
 
 TIKTOK = Platform(
     name="tiktok",
-    label="TikTok",
+    label=_NETWORK,
     picture_hosts=(".tiktokcdn.com", ".tiktokcdn-us.com", ".tiktokcdn-eu.com", ".muscdn.com", ".ibyteimg.com"),
     default_content_ids=DEFAULT_CONTENT_IDS,
     quotas=(READ_QUOTA,),

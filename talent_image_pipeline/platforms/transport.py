@@ -10,6 +10,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ class ApiAnswer:
         host: Who answered.
         status: The HTTP status, never a redirect.
         headers: By lower-case name.
-        body: At most the transport's body limit, decoded from its transfer and content encoding.
+        body: At most the transport's body limit, as it was sent but for its transfer encoding.
     """
 
     host: str
@@ -53,8 +54,9 @@ class ApiAnswer:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
+    @cached_property
     def json(self) -> Any:
-        """Return the body as JSON, or none where it is not JSON at all (an HTML page, nothing, a bomb of brackets)."""
+        """The body as JSON, parsed once; none where it is no JSON (an HTML page, nothing, a bomb of brackets)."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -122,8 +124,11 @@ class ApiTransport:
         try:
             if 300 <= response.status_code < 400:
                 return Unreachable(host=host, kind="it redirects elsewhere", is_retryable=False)
+            if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+                # None was asked for, and a few bytes of it can stand for gigabytes.
+                return Unreachable(host=host, kind="its answer is compressed", is_retryable=False)
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > self._body_limit:
                     return Unreachable(host=host, kind="body too large", is_retryable=False)

@@ -15,6 +15,7 @@ from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline.platforms.youtube import YOUTUBE
 from talent_image_pipeline_tests.platforms.scripted_server import NOW, Reply, converse, reply_json
 
+AGENCY_ID = "17841406338772941"
 OWN = Account(account_id="own", handle="ada", access_token=SecretStr("talent-token"))
 BY_HANDLE = Account(account_id="handle", handle="ada")
 CHANNEL = Account(account_id="channel", handle="UC_x5XG1OV2P6uZZ5FSM9Ttw")
@@ -32,6 +33,8 @@ class Row:
     is_retryable: bool = False
     retry_at: datetime | None = None
     is_token_refused: bool = False
+    is_read_daily: bool = False
+    scope: Scope = Scope.PLATFORM
     says: str = ""
 
     def reply(self) -> Reply:
@@ -51,7 +54,12 @@ DOWN = Outcome.UNAVAILABLE
 WRONG = Outcome.MISCONFIGURED
 BUSY_TOKEN = {
     "x-business-use-case-usage": json.dumps(
-        {"178": [{"type": "instagram", "call_count": 100, "estimated_time_to_regain_access": 30}]}
+        {
+            AGENCY_ID: [
+                {"type": "instagram", "call_count": 100, "estimated_time_to_regain_access": 30},
+                {"type": "ads_insights", "call_count": 100, "estimated_time_to_regain_access": 600},
+            ]
+        }
     )
 }
 
@@ -60,17 +68,36 @@ GRAPH_TOKEN_ERRORS = {
     "expired, as 401": Row(status=401, body=graph(190, 463), outcome=RECONNECT, says="expired"),
     "password changed": Row(status=400, body=graph(190, 460), outcome=RECONNECT, says="password"),
     "app removed": Row(status=400, body=graph(190, 458), outcome=RECONNECT, says="removed the app"),
-    "checkpoint": Row(status=400, body=graph(190, 459), outcome=RECONNECT, says="security check"),
-    "unconfirmed": Row(status=400, body=graph(190, 464), outcome=RECONNECT, says="confirm"),
+    "checkpoint": Row(status=400, body=graph(190, 459), outcome=RECONNECT, is_read_daily=True, says="security check"),
+    "unconfirmed": Row(status=400, body=graph(190, 464), outcome=RECONNECT, is_read_daily=True, says="confirm"),
     "invalid token": Row(status=401, body=graph(190), outcome=RECONNECT, says="no longer valid"),
     "invalid token, with its subcode": Row(status=400, body=graph(190, 467), outcome=RECONNECT, says="no longer valid"),
     "session of older APIs": Row(status=400, body=graph(102), outcome=RECONNECT, says="no longer valid"),
     "permission denied": Row(status=403, body=graph(10), outcome=RECONNECT, says="permission"),
+    "a token of another kind": Row(
+        status=400,
+        body=graph(100, message="Unsupported request - method type: get") | {"type": "IGApiException"},
+        outcome=RECONNECT,
+        says="accepted the invitation",
+    ),
     "first permission code": Row(status=400, body=graph(200), outcome=RECONNECT, says="permission"),
     "last permission code": Row(status=403, body=graph(299), outcome=RECONNECT, says="permission"),
     "missing permissions under 100": Row(
         status=400, body=graph(100, message="(#100) Missing permissions"), outcome=RECONNECT, says="permission"
     ),
+}
+GRAPH_APP_ERRORS = {
+    "access of the app blocked": Row(
+        status=400, body=graph(200, message="API access blocked."), outcome=WRONG, says="app's dashboard"
+    ),
+    "app not active": Row(
+        status=400,
+        body=graph(200, message="(#200) Access to this data is temporarily disabled for non-active apps or apps that"),
+        outcome=WRONG,
+        says="app's dashboard",
+    ),
+    "no such app": Row(status=400, body=graph(101), outcome=WRONG, says="app's dashboard"),
+    "wrong signature of the app": Row(status=400, body=graph(104), outcome=WRONG, says="app's dashboard"),
 }
 GRAPH_OTHER_ERRORS = {
     "object gone or hidden": Row(
@@ -80,7 +107,10 @@ GRAPH_OTHER_ERRORS = {
     ),
     "target unknown": Row(status=400, body=graph(110, 2207013, "Invalid user id"), outcome=Outcome.HIDDEN),
     "invalid field": Row(
-        status=400, body=graph(100, message="(#100) Tried accessing nonexisting field (x)"), outcome=WRONG
+        status=400,
+        body=graph(100, message="(#100) Tried accessing nonexisting field (x)"),
+        outcome=WRONG,
+        scope=Scope.ACCOUNT,
     ),
     "app limit": Row(status=403, body=graph(4, is_transient=True), outcome=LIMITED),
     "app limit with Retry-After": Row(
@@ -89,14 +119,6 @@ GRAPH_OTHER_ERRORS = {
         headers={"retry-after": "120"},
         outcome=LIMITED,
         retry_at=NOW + timedelta(minutes=2),
-    ),
-    "page limit": Row(status=400, body=graph(32), outcome=LIMITED),
-    "custom limit with a date": Row(
-        status=403,
-        body=graph(613),
-        headers={"retry-after": "Sat, 21 Nov 2026 13:00:00 GMT"},
-        outcome=LIMITED,
-        retry_at=NOW + timedelta(hours=1),
     ),
     "unknown, as 500": Row(status=500, body=graph(1, 99), outcome=DOWN, is_retryable=True),
     "temporary, as 400": Row(status=400, body=graph(2, is_transient=True), outcome=DOWN, is_retryable=True),
@@ -117,6 +139,14 @@ GRAPH_OTHER_ERRORS = {
 }
 GRAPH_LIMITS_OF_ONE_TOKEN = {
     "user limit": Row(status=400, body=graph(17), outcome=LIMITED),
+    "page limit": Row(status=400, body=graph(32), outcome=LIMITED),
+    "custom limit with a date": Row(
+        status=403,
+        body=graph(613),
+        headers={"retry-after": "Sat, 21 Nov 2026 13:00:00 GMT"},
+        outcome=LIMITED,
+        retry_at=NOW + timedelta(hours=1),
+    ),
     "business limit of Instagram": Row(
         status=400, body=graph(80002), headers=BUSY_TOKEN, outcome=LIMITED, retry_at=NOW + timedelta(minutes=30)
     ),
@@ -142,8 +172,8 @@ TIKTOK_ERRORS = {
     "scope without data": Row(
         status=401, body={"error": {"code": "scope_not_authorized"}}, outcome=RECONNECT, says="allow"
     ),
-    "invalid parameters": Row(status=400, body=tiktok("invalid_params"), outcome=WRONG),
-    "invalid upload": Row(status=400, body=tiktok("invalid_file_upload"), outcome=WRONG),
+    "invalid parameters": Row(status=400, body=tiktok("invalid_params"), outcome=WRONG, scope=Scope.ACCOUNT),
+    "invalid upload": Row(status=400, body=tiktok("invalid_file_upload"), outcome=WRONG, scope=Scope.ACCOUNT),
     "rate limit": Row(status=429, body=tiktok("rate_limit_exceeded"), outcome=LIMITED, retry_at=IN_A_MINUTE),
     "rate limit, as 200": Row(status=200, body=tiktok("rate_limit_exceeded"), outcome=LIMITED, retry_at=IN_A_MINUTE),
     "rate limit without a body": Row(status=429, body=b"", outcome=LIMITED, retry_at=IN_A_MINUTE),
@@ -205,7 +235,11 @@ YOUTUBE_ERRORS = {
     "permission denied though it says unavailable": Row(
         status=403, body=google(403, "SERVICE_UNAVAILABLE", name="PERMISSION_DENIED"), outcome=WRONG
     ),
-    "channel not found": Row(status=404, body=google(404, "channelNotFound"), outcome=Outcome.GONE),
+    "channel not found": Row(status=404, body=google(404, "channelNotFound"), outcome=Outcome.UNCONFIRMED),
+    "channel not found, as 403": Row(status=403, body=google(403, "channelNotFound"), outcome=Outcome.UNCONFIRMED),
+    "channel suspended": Row(status=403, body=google(403, "channelSuspended"), outcome=Outcome.HIDDEN),
+    "channel closed": Row(status=403, body=google(403, "channelClosed"), outcome=Outcome.HIDDEN),
+    "channel forbidden": Row(status=403, body=google(403, "channelForbidden"), outcome=Outcome.HIDDEN),
     "wrong address": Row(status=404, body=b"<html>404</html>", outcome=DOWN),
     "backend": Row(status=500, body=google(500, "backendError"), outcome=DOWN, is_retryable=True),
     "internal": Row(status=500, body=google(500, "internalError"), outcome=DOWN, is_retryable=True),
@@ -224,7 +258,9 @@ def assert_reads_as(row: Row, reading: Any) -> None:
     assert reading.is_retryable is row.is_retryable
     assert reading.retry_at == row.retry_at
     assert reading.is_token_refused is row.is_token_refused
+    assert reading.is_read_daily is row.is_read_daily
     assert row.says in reading.message
+    assert "127.0.0.1" not in reading.message
     assert reading.picture is None
 
 
@@ -232,8 +268,22 @@ def assert_reads_as(row: Row, reading: Any) -> None:
 def test_an_error_of_instagram_becomes_its_outcome_in_one_call(row: Row) -> None:
     conversation = converse(INSTAGRAM, [OWN], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert conversation.reading.scope is Scope.PLATFORM
+    assert conversation.reading.scope is row.scope
     assert len(conversation.received) == 1
+
+
+@of(GRAPH_APP_ERRORS)
+def test_what_meta_says_of_our_app_is_no_reason_to_reconnect_and_until_repeated_one_accounts_matter(row: Row) -> None:
+    reading = converse(INSTAGRAM, [OWN], lambda _: row.reply()).reading
+    assert_reads_as(row, reading)
+    assert reading.scope is Scope.ACCOUNT
+
+
+@of(GRAPH_APP_ERRORS)
+def test_what_meta_says_of_our_app_to_the_agencys_token_holds_for_every_look_up(row: Row) -> None:
+    reading = converse(INSTAGRAM, [BY_HANDLE], lambda _: row.reply()).reading
+    assert_reads_as(row, reading)
+    assert reading.scope is Scope.PLATFORM
 
 
 @of(GRAPH_LIMITS_OF_ONE_TOKEN)
@@ -261,11 +311,12 @@ def test_an_error_of_one_look_up_becomes_the_outcome_of_its_account_alone(row: R
     other = Account(account_id="other", handle="grace")
     conversation = converse(INSTAGRAM, [BY_HANDLE, other], lambda _: reply_json(items))
     assert_reads_as(row, conversation.readings["handle"])
+    assert conversation.readings["handle"].scope is row.scope
     assert conversation.readings["other"].outcome is Outcome.PICTURE
     assert len(conversation.received) == 1
 
 
-@of(GRAPH_TOKEN_ERRORS)
+@of({name: row for name, row in GRAPH_TOKEN_ERRORS.items() if name != "a token of another kind"})
 @pytest.mark.parametrize("is_whole_batch", [True, False])
 def test_a_refusal_of_the_agencys_own_token_is_the_operators_to_solve(row: Row, *, is_whole_batch: bool) -> None:
     item = {"code": row.status, "body": json.dumps(row.body)}
@@ -280,7 +331,7 @@ def test_a_refusal_of_the_agencys_own_token_is_the_operators_to_solve(row: Row, 
 def test_an_error_of_tiktok_becomes_its_outcome_in_one_call(row: Row) -> None:
     conversation = converse(TIKTOK, [OWN], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert conversation.reading.scope is Scope.PLATFORM
+    assert conversation.reading.scope is row.scope
     assert len(conversation.received) == 1
 
 
@@ -288,11 +339,16 @@ def test_an_error_of_tiktok_becomes_its_outcome_in_one_call(row: Row) -> None:
 def test_an_error_of_youtube_becomes_its_outcome_in_one_call(row: Row) -> None:
     conversation = converse(YOUTUBE, [CHANNEL], lambda _: row.reply())
     assert_reads_as(row, conversation.reading)
-    assert conversation.reading.scope is Scope.PLATFORM
+    assert conversation.reading.scope is row.scope
     assert len(conversation.received) == 1
 
 
-@of({name: row for name, row in YOUTUBE_ERRORS.items() if row.outcome is not Outcome.GONE})
+ABOUT_ONE_CHANNEL = {
+    name: row for name, row in YOUTUBE_ERRORS.items() if row.outcome in {Outcome.UNCONFIRMED, Outcome.HIDDEN}
+}
+
+
+@of({name: row for name, row in YOUTUBE_ERRORS.items() if name not in ABOUT_ONE_CHANNEL})
 def test_an_error_of_youtube_applies_to_every_channel_of_the_call(row: Row) -> None:
     other = Account(account_id="other", handle="UCK8sQmJBp8GCxrOtXWBpyEA")
     conversation = converse(YOUTUBE, [CHANNEL, other], lambda _: row.reply())
@@ -301,7 +357,19 @@ def test_an_error_of_youtube_applies_to_every_channel_of_the_call(row: Row) -> N
     assert len(conversation.received) == 1
 
 
-def test_not_found_for_several_channels_declares_none_of_them_gone() -> None:
+@of(ABOUT_ONE_CHANNEL)
+def test_a_call_refused_because_of_one_channel_says_nothing_of_the_others_and_is_to_be_split(row: Row) -> None:
     other = Account(account_id="other", handle="UCK8sQmJBp8GCxrOtXWBpyEA")
-    conversation = converse(YOUTUBE, [CHANNEL, other], lambda _: reply_json(google(404, "channelNotFound"), status=404))
+    conversation = converse(YOUTUBE, [CHANNEL, other], lambda _: row.reply())
+    assert [result.must_split for result in conversation.results] == [True]
     assert {reading.outcome for reading in conversation.readings.values()} == {Outcome.UNAVAILABLE}
+    assert {reading.scope for reading in conversation.readings.values()} == {Scope.ACCOUNT}
+
+
+@of(ABOUT_ONE_CHANNEL)
+def test_a_channel_that_is_refused_alone_is_the_offender_also_where_talents_share_it(row: Row) -> None:
+    sharing = Account(account_id="other", handle=f"youtube.com/channel/{CHANNEL.handle}")
+    conversation = converse(YOUTUBE, [CHANNEL, sharing], lambda _: row.reply())
+    assert [result.must_split for result in conversation.results] == [False]
+    for reading in conversation.readings.values():
+        assert_reads_as(row, reading)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from talent_image_pipeline.platforms.contract import Account, Outcome
+from talent_image_pipeline.platforms.contract import Account, Outcome, Scope, is_other_account
 from talent_image_pipeline.platforms.instagram import DEFAULT_CONTENT_IDS, INSTAGRAM
 from talent_image_pipeline_tests.platforms.scripted_server import NOW, Received, Reply, converse, reply_json
 
@@ -32,9 +32,13 @@ def discovery(answer_for: Callable[[str], Any]) -> Callable[[Received], Reply]:
     return lambda request: reply_json([answer_for(name) for name in names_in(request)])
 
 
-def found(name: str) -> dict[str, Any]:
-    user = {"id": f"id-{name}", "username": name, "profile_picture_url": f"https://x.fbcdn.net/v/{name}_n.jpg?oe=7"}
+def entry(user: dict[str, Any]) -> dict[str, Any]:
     return {"code": 200, "headers": [], "body": json.dumps({"business_discovery": user, "id": "1784"})}
+
+
+def found(name: str) -> dict[str, Any]:
+    url = f"https://x.fbcdn.net/v/{name}_n.jpg?oe=7"
+    return entry({"id": f"id-{name}", "username": name, "profile_picture_url": url})
 
 
 def test_a_picture_is_known_by_its_file_name_and_dies_when_its_address_says() -> None:
@@ -71,9 +75,8 @@ def test_the_picture_that_we_own_is_unchanged_whatever_its_signature() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"profile_picture_url": None},
-        {"profile_picture_url": ""},
         {"has_profile_pic": False},
+        {"profile_picture_url": None, "has_profile_pic": False},
         *({"profile_picture_url": f"https://x.cdninstagram.com/v/{name}?oe=7"} for name in sorted(DEFAULT_CONTENT_IDS)),
         {"profile_picture_url": "https://x.cdninstagram.com/v/a.jpg?ig_cache_key=YW5vbnltb3VzX3Byb2ZpbGVfcGlj.2"},
     ],
@@ -82,10 +85,42 @@ def test_an_account_without_a_picture_of_its_own_has_no_picture(change: dict[str
     assert converse(INSTAGRAM, [OWN], lambda _: reply_json({**USER, **change})).reading.outcome is Outcome.NO_PICTURE
 
 
-def test_an_account_whose_picture_field_is_left_out_has_no_picture() -> None:
-    reading = converse(INSTAGRAM, [OWN], lambda _: reply_json({"user_id": "1", "username": "ada"})).reading
-    assert reading.outcome is Outcome.NO_PICTURE
+LEFT_OUT = [{"user_id": "1"}, {"profile_picture_url": None}, {"profile_picture_url": ""}, {"has_profile_pic": None}]
+
+
+@pytest.mark.parametrize("change", LEFT_OUT)
+def test_a_picture_that_is_left_out_without_a_word_is_to_be_confirmed(change: dict[str, Any]) -> None:
+    user = {"user_id": "1", "username": "ada", **change}
+    reading = converse(INSTAGRAM, [OWN], lambda _: reply_json(user)).reading
+    assert (reading.outcome, reading.suggests) == (Outcome.UNCONFIRMED, Outcome.NO_PICTURE)
     assert reading.upstream_id == "1"
+
+
+@pytest.mark.parametrize("change", LEFT_OUT)
+def test_a_picture_that_a_look_up_leaves_out_is_to_be_confirmed(change: dict[str, Any]) -> None:
+    user = {"id": "1", "username": "talent.1", **change}
+    reading = converse(INSTAGRAM, [looked_up(1)], lambda _: reply_json([entry(user)])).reading
+    assert (reading.outcome, reading.suggests) == (Outcome.UNCONFIRMED, Outcome.NO_PICTURE)
+
+
+def test_a_picture_that_exists_and_is_not_given_is_a_fault() -> None:
+    user = {"user_id": "1", "username": "ada", "has_profile_pic": True}
+    reading = converse(INSTAGRAM, [OWN], lambda _: reply_json(user)).reading
+    assert (reading.outcome, reading.scope) == (Outcome.UNAVAILABLE, Scope.ACCOUNT)
+
+
+def test_a_look_up_takes_the_word_that_there_is_no_picture() -> None:
+    user = {"id": "1", "username": "talent.1", "has_profile_pic": False}
+    reading = converse(INSTAGRAM, [looked_up(1)], lambda _: reply_json([entry(user)])).reading
+    assert reading.outcome is Outcome.NO_PICTURE
+
+
+def test_an_id_that_belongs_to_our_app_alone_is_never_taken_for_the_accounts() -> None:
+    user = {name: value for name, value in USER.items() if name != "user_id"}
+    reading = converse(INSTAGRAM, [OWN], lambda _: reply_json(user)).reading
+    assert reading.outcome is Outcome.PICTURE
+    assert reading.upstream_id is None
+    assert not is_other_account("17841407673135339", reading)
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "6413"}, {"data": []}, {"data": [7]}, {"username": 7}, [USER], "text", 7])
@@ -98,7 +133,7 @@ def test_an_answer_that_names_no_user_does_not_say_that_there_is_no_picture(body
 )
 def test_an_address_that_is_none_never_counts_as_a_picture(url: Any) -> None:
     reading = converse(INSTAGRAM, [OWN], lambda _: reply_json({**USER, "profile_picture_url": url})).reading
-    assert reading.outcome in {Outcome.UNAVAILABLE, Outcome.NO_PICTURE}
+    assert reading.outcome in {Outcome.UNAVAILABLE, Outcome.UNCONFIRMED}
 
 
 def test_an_expiry_that_no_calendar_holds_is_no_expiry() -> None:
@@ -111,13 +146,12 @@ def test_an_expiry_that_no_calendar_holds_is_no_expiry() -> None:
 @pytest.mark.parametrize(
     "account",
     [
-        Account(account_id="a", handle="ada", access_token=SecretStr("t"), token_expires_at=NOW),
         Account(account_id="a", handle="ada", access_token=SecretStr("dämaged")),
         Account(account_id="a", handle="ada", access_token=SecretStr("two\r\nlines")),
         Account(account_id="a", handle="ada){id},x.username(eve"),
         Account(account_id="a", handle=""),
     ],
-    ids=["expired token", "token outside ASCII", "token of two lines", "handle with braces", "no handle"],
+    ids=["token outside ASCII", "token of two lines", "handle with braces", "no handle"],
 )
 def test_an_account_that_no_call_can_help_needs_a_reconnect_and_costs_nothing(account: Account) -> None:
     conversation = converse(INSTAGRAM, [account], lambda _: reply_json(USER))
@@ -151,7 +185,7 @@ def test_a_look_up_is_a_form_below_the_configured_path() -> None:
         {
             "method": "GET",
             "relative_url": "v26.0/17841406338772941?fields=business_discovery.username(talent.1)"
-            "{username,name,profile_picture_url,id}",
+            "{username,name,profile_picture_url,has_profile_pic,id}",
         }
     ]
 
@@ -164,12 +198,40 @@ def test_a_look_up_is_a_form_below_the_configured_path() -> None:
         ("https://www.instagram.com/ada/", None),
         ("instagram.com/ada?hl=en", None),
         ("Ada Lovelace", "https://instagram.com/ada/"),
+        ("ada/", None),
+        ("@@ada", None),
+        ("https://instagram.com/%61da", None),
+        ("https://www.instagram.com/_u/ada", None),
+        ("https://business.instagram.com/ada", None),
+        ("https://instagr.am/ada", None),
+        ("https://ig.me/m/ada", None),
+        ("https://www.instagram.com/p/C1x2y3z4/", "https://instagram.com/ada/"),
     ],
 )
 def test_a_handle_is_found_however_the_app_spells_it(handle: str, page: str | None) -> None:
     account = Account(account_id="a", handle=handle, profile_url=page)
     (request,) = converse(INSTAGRAM, [account], discovery(found)).received
     assert names_in(request) == ["ada"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "instagram.com/p/C1x2y3z4/",
+        "https://www.instagram.com/reel/C1x2y3z4/",
+        "https://www.instagram.com/stories/ada/3141592653589793238/",
+        "https://www.instagram.com/explore/",
+        "https://www.instagram.com/accounts/edit/",
+        "https://www.instagram.com/share/abc",
+        "https://www.instagram.com/",
+        "instagram.com/",
+        "https://example.com/ada",
+    ],
+)
+def test_a_page_that_is_no_accounts_names_nobody(address: str) -> None:
+    conversation = converse(INSTAGRAM, [looked_up(1, handle=address)], discovery(found))
+    assert conversation.reading.outcome is Outcome.NEEDS_RECONNECT
+    assert conversation.received == []
 
 
 def test_a_handle_that_two_talents_share_is_looked_up_once() -> None:
@@ -180,10 +242,10 @@ def test_a_handle_that_two_talents_share_is_looked_up_once() -> None:
 
 
 def test_accounts_with_a_token_and_known_by_handle_are_called_for_apart() -> None:
-    expired = looked_up(9, access_token=SecretStr("t"), token_expires_at=NOW - timedelta(days=1))
+    damaged = looked_up(9, access_token=SecretStr("two lines\r\n of it"))
     conversation = converse(
         INSTAGRAM,
-        [looked_up(1), OWN, expired, looked_up(2)],
+        [looked_up(1), OWN, damaged, looked_up(2)],
         lambda request: reply_json(USER) if request.method == "GET" else discovery(found)(request),
     )
     assert sorted(conversation.costs) == [("facebook", 2), ("instagram", 0), ("instagram", 1)]
@@ -210,6 +272,25 @@ def test_a_batch_answered_in_part_leaves_the_rest_for_another_try() -> None:
     assert conversation.readings["account-2"].is_retryable
 
 
+def test_a_token_past_its_stated_end_is_tried() -> None:
+    stale = Account(account_id="a", handle="ada", access_token=SecretStr("t"), token_expires_at=NOW - timedelta(days=9))
+    assert converse(INSTAGRAM, [stale], lambda _: reply_json(USER)).reading.outcome is Outcome.PICTURE
+
+
+def test_a_batch_in_another_order_is_matched_by_name_and_an_error_in_it_is_nobodys() -> None:
+    accounts = [looked_up(1), looked_up(2), looked_up(3)]
+    error = {"code": 400, "body": json.dumps({"error": {"code": 110, "error_subcode": 2207013}})}
+    items = [found("talent.3"), error, found("talent.1")]
+    conversation = converse(INSTAGRAM, accounts, lambda _: reply_json(items))
+    assert {name: reading.upstream_id for name, reading in conversation.readings.items()} == {
+        "account-1": "id-talent.1",
+        "account-2": None,
+        "account-3": "id-talent.3",
+    }
+    assert conversation.readings["account-2"].outcome is Outcome.UNAVAILABLE
+    assert conversation.readings["account-2"].is_retryable
+
+
 def test_an_answer_for_another_user_name_is_not_taken_for_this_one() -> None:
     reading = converse(INSTAGRAM, [looked_up(1)], discovery(lambda _: found("somebody.else"))).reading
     assert reading.outcome is Outcome.UNAVAILABLE
@@ -224,8 +305,14 @@ def test_the_highest_figure_of_the_apps_usage_is_reported_for_the_platform() -> 
 
 def test_the_usage_of_one_token_is_reported_with_the_time_of_its_return() -> None:
     entries = {
-        "1": [{"type": "instagram", "call_count": 12, "estimated_time_to_regain_access": 0}],
-        "2": [{"type": "instagram"}, {"total_time": 97, "estimated_time_to_regain_access": 15}],
+        "17841407673135339": [
+            {"type": "instagram", "call_count": 12, "estimated_time_to_regain_access": 0},
+            {"type": "instagram"},
+            {"type": "pages", "total_time": 97, "estimated_time_to_regain_access": 15},
+            {"type": "ads_insights", "call_count": 100, "estimated_time_to_regain_access": 600},
+            {"call_count": 100, "estimated_time_to_regain_access": 600},
+        ],
+        "somebody else's": [{"type": "instagram", "call_count": 99, "estimated_time_to_regain_access": 300}],
     }
     headers = {"X-Business-Use-Case-Usage": json.dumps(entries), "X-App-Usage": '{"call_count": 3}'}
     usage = converse(INSTAGRAM, [OWN], lambda _: reply_json(USER, headers=headers)).usage
@@ -235,10 +322,27 @@ def test_the_usage_of_one_token_is_reported_with_the_time_of_its_return() -> Non
 
 
 def test_a_pressing_usage_of_the_app_outranks_that_of_one_token() -> None:
-    headers = {"x-business-use-case-usage": '{"1":[{"call_count":99}]}', "x-app-usage": '{"call_count":80}'}
+    headers = {
+        "x-business-use-case-usage": '{"6413":[{"type":"instagram","call_count":99}]}',
+        "x-app-usage": '{"call_count":80}',
+    }
     usage = converse(INSTAGRAM, [OWN], lambda _: reply_json(USER, headers=headers)).usage
     assert usage is not None
     assert (usage.percent, usage.is_platform_wide) == (80.0, True)
+
+
+def test_a_look_up_counts_the_usage_of_the_agencys_own_account_alone() -> None:
+    entries = {
+        "17841406338772941": [
+            {"type": "instagram", "call_count": 2},
+            {"type": "ads_insights", "call_count": 100, "estimated_time_to_regain_access": 600},
+        ],
+        "1": [{"type": "instagram", "call_count": 98}],
+    }
+    headers = {"x-business-use-case-usage": json.dumps(entries)}
+    usage = converse(INSTAGRAM, [looked_up(1)], lambda _: reply_json([found("talent.1")], headers=headers)).usage
+    assert usage is not None
+    assert (usage.percent, usage.regain_at, usage.is_platform_wide) == (2.0, None, True)
 
 
 @pytest.mark.parametrize("spelled", ["", "nonsense", "[]", '{"1":7}', '{"1":[7,{"call_count":"x"}]}', "[" * 9_000])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from talent_image_pipeline.platforms.contract import Account, Outcome
+from talent_image_pipeline.platforms.contract import Account, Outcome, Scope, is_other_account
 from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline_tests.platforms.scripted_server import NOW, Reply, converse, reply_json
 
@@ -80,9 +80,22 @@ def test_the_default_picture_counts_as_none_in_any_bucket(bucket: str) -> None:
     assert converse(TIKTOK, [ACCOUNT], lambda _: answer(avatar_large_url=url)).reading.outcome is Outcome.NO_PICTURE
 
 
-def test_a_user_without_any_picture_has_none() -> None:
-    empty = dict.fromkeys(("avatar_url", "avatar_url_100", "avatar_large_url"), "")
-    assert converse(TIKTOK, [ACCOUNT], lambda _: answer(**empty)).reading.outcome is Outcome.NO_PICTURE
+@pytest.mark.parametrize("value", ["", None])
+def test_a_user_whose_picture_fields_are_absent_is_a_fault_and_no_word_that_there_is_no_picture(
+    value: str | None,
+) -> None:
+    empty = dict.fromkeys(("avatar_url", "avatar_url_100", "avatar_large_url"), value)
+    reading = converse(TIKTOK, [ACCOUNT], lambda _: answer(**empty)).reading
+    assert (reading.outcome, reading.scope) == (Outcome.UNAVAILABLE, Scope.ACCOUNT)
+
+
+def test_the_same_person_under_another_client_key_is_known_by_the_union_id() -> None:
+    first = converse(TIKTOK, [ACCOUNT], lambda _: answer(open_id="one", union_id="person")).reading
+    second = converse(TIKTOK, [ACCOUNT], lambda _: answer(open_id="two", union_id="person")).reading
+    stranger = converse(TIKTOK, [ACCOUNT], lambda _: answer(open_id="two", union_id="stranger")).reading
+    assert not is_other_account(first.upstream_id, second)
+    assert is_other_account(first.upstream_id, stranger)
+    assert not is_other_account("two", second)
 
 
 def test_another_account_behind_the_token_is_read_under_its_own_id() -> None:
@@ -105,9 +118,8 @@ def test_an_id_that_no_database_can_hold_is_no_id(open_id: Any) -> None:
         Account(account_id="a", handle="ada"),
         Account(account_id="a", handle="ada", access_token=SecretStr("  ")),
         Account(account_id="a", handle="ada", access_token=SecretStr("dämaged")),
-        Account(account_id="a", handle="ada", access_token=SecretStr("t"), token_expires_at=NOW - timedelta(seconds=1)),
     ],
-    ids=["no token", "blank token", "token outside ASCII", "expired and not renewable"],
+    ids=["no token", "blank token", "token outside ASCII"],
 )
 def test_an_account_that_no_call_can_help_needs_a_reconnect_and_costs_nothing(account: Account) -> None:
     conversation = converse(TIKTOK, [account], lambda _: answer())
@@ -115,6 +127,11 @@ def test_an_account_that_no_call_can_help_needs_a_reconnect_and_costs_nothing(ac
     assert not conversation.reading.is_token_refused
     assert conversation.costs == [("tiktok", 0)]
     assert conversation.received == []
+
+
+def test_a_token_past_its_stated_end_is_tried() -> None:
+    stale = Account(account_id="a", handle="ada", access_token=SecretStr("t"), token_expires_at=NOW - timedelta(days=1))
+    assert converse(TIKTOK, [stale], lambda _: answer()).reading.outcome is Outcome.PICTURE
 
 
 def test_each_account_with_a_token_is_one_call() -> None:

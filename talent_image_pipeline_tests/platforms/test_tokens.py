@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from talent_image_pipeline.platforms.contract import Account, Outcome, Platform
+from talent_image_pipeline.platforms.contract import Account, Outcome, Platform, Scope
 from talent_image_pipeline.platforms.instagram import INSTAGRAM
 from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline.platforms.youtube import YOUTUBE
@@ -48,7 +48,7 @@ def is_due(platform: Platform, known: Account, *, refreshed_at: datetime | None 
         (MINUTE, None, True),
         (timedelta(0), None, False),
         (-DAY, None, False),
-        (None, None, False),
+        (None, None, True),
         (14 * DAY, DAY, True),
         (14 * DAY, DAY - MINUTE, False),
     ],
@@ -189,6 +189,8 @@ def test_a_refusal_of_tiktoks_token_endpoint_is_told_by_its_body_whatever_the_st
     assert ended.token is None
     assert ended.failure is not None
     assert ended.failure.outcome is outcome
+    is_ours = error in {"invalid_client", "unauthorized_client"}
+    assert outcome is not Outcome.MISCONFIGURED or (ended.failure.scope is Scope.PLATFORM) is is_ours
     assert len(received) == 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from talent_image_pipeline.clock import next_midnight
-from talent_image_pipeline.platforms.contract import Account, Outcome
+from talent_image_pipeline.platforms.contract import Account, Outcome, Scope, is_other_account
 from talent_image_pipeline.platforms.youtube import YOUTUBE
 from talent_image_pipeline_tests.platforms.scripted_server import Received, Reply, converse, reply_json
 
@@ -23,9 +23,9 @@ def thumbnails(path: str = "ytc/AMLnZu-oDvWEJ", *, with_widths: bool = True) -> 
     }
 
 
-def channel(channel_id: str, pictures: Any = None) -> dict[str, Any]:
+def channel(channel_id: str, pictures: Any = None, *, handle: str = "@ada") -> dict[str, Any]:
     shown = thumbnails(f"ytc/{channel_id}") if pictures is None else pictures
-    return {"id": channel_id, "snippet": {"title": "Ada", "customUrl": "@ada", "thumbnails": shown}}
+    return {"id": channel_id, "snippet": {"title": "Ada", "customUrl": handle, "thumbnails": shown}}
 
 
 def listing(*items: dict[str, Any]) -> Reply:
@@ -85,20 +85,28 @@ def test_an_address_of_the_old_style_is_known_without_its_size() -> None:
     assert one.content_id == other.content_id == "-yUg/AAAAI/AAAAA/IE61/photo.jpg"
 
 
-@pytest.mark.parametrize("pictures", [{}, {"default": {}}, {"default": {"url": ""}}, [], thumbnails("a/default-user")])
-def test_a_channel_that_shows_no_picture_of_its_own_has_none(pictures: Any) -> None:
-    assert read_one(pictures).outcome is Outcome.NO_PICTURE
+def test_a_channel_that_shows_the_default_picture_has_none_of_its_own() -> None:
+    assert read_one(thumbnails("a/default-user")).outcome is Outcome.NO_PICTURE
 
 
-def test_a_channel_that_is_left_out_is_gone_and_the_others_are_read() -> None:
+@pytest.mark.parametrize("pictures", [{}, {"default": {}}, {"default": {"url": ""}}, []])
+def test_empty_thumbnails_are_not_ready_and_no_word_that_there_is_no_picture(pictures: Any) -> None:
+    reading = read_one(pictures)
+    assert (reading.outcome, reading.scope) == (Outcome.UNAVAILABLE, Scope.ACCOUNT)
+
+
+def test_a_channel_that_is_left_out_is_to_be_confirmed_as_gone_and_the_others_are_read() -> None:
     conversation = converse(YOUTUBE, [numbered(1), numbered(2)], lambda _: listing(channel(f"UC{2:022}")))
-    assert conversation.readings["1"].outcome is Outcome.GONE
+    assert conversation.readings["1"].outcome is Outcome.UNCONFIRMED
+    assert conversation.readings["1"].suggests is Outcome.GONE
     assert conversation.readings["2"].outcome is Outcome.PICTURE
 
 
-def test_an_answer_that_leaves_out_its_items_says_that_no_channel_exists() -> None:
-    reading = converse(YOUTUBE, [account()], lambda _: reply_json({"kind": "youtube#channelListResponse"})).reading
-    assert reading.outcome is Outcome.GONE
+@pytest.mark.parametrize("items", [{}, {"items": []}, {"items": None}])
+def test_an_answer_without_any_channel_is_to_be_confirmed(items: dict[str, Any]) -> None:
+    body = {"kind": "youtube#channelListResponse", **items}
+    reading = converse(YOUTUBE, [account()], lambda _: reply_json(body)).reading
+    assert (reading.outcome, reading.suggests) == (Outcome.UNCONFIRMED, Outcome.GONE)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +151,94 @@ def test_a_channel_that_several_talents_share_is_asked_for_once() -> None:
         account(),
         account(f"https://www.youtube.com/channel/{CHANNEL}/videos"),
         account("@ada", profile_url=f"https://youtube.com/channel/{CHANNEL}"),
-        account("@ada", upstream_id=CHANNEL),
+        account("Ada", profile_url=f"https://music.youtube.com/channel/{CHANNEL}"),
     ],
-    ids=["as the handle", "in the handle's address", "in the page's address", "remembered"],
+    ids=["as the handle", "in the handle's address", "in the page's address", "on another of YouTube's hosts"],
 )
 def test_a_channel_is_read_by_its_id_wherever_the_id_is_known_from(known: Account) -> None:
     conversation = converse(YOUTUBE, [known], every_channel_exists)
     assert conversation.received[0].query["id"] == CHANNEL
     assert conversation.reading.upstream_id == CHANNEL
+
+
+def test_a_resolved_handle_is_read_by_its_channel_id_from_then_on() -> None:
+    first = converse(YOUTUBE, [account("@Ada")], lambda _: listing(channel(CHANNEL))).reading
+    again = converse(YOUTUBE, [account("@ADA", upstream_id=first.upstream_id)], every_channel_exists)
+    assert again.received[0].query["id"] == CHANNEL
+    assert again.reading.upstream_id == first.upstream_id
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"handle": "@other"},
+        {"handle": "Ada Lovelace", "profile_url": "https://youtube.com/@other"},
+        {"handle": "@ada", "profile_url": "https://youtube.com/@other"},
+    ],
+)
+def test_a_remembered_channel_is_forgotten_when_handle_or_page_name_another_one(changed: dict[str, Any]) -> None:
+    remembered = f"{CHANNEL} via @ada"
+    other = channel("UC" + "o" * 22, handle="@other")
+    conversation = converse(YOUTUBE, [account(**changed, upstream_id=remembered)], lambda _: listing(other))
+    assert conversation.received[0].query["forHandle"] == "other"
+    assert conversation.reading.outcome is Outcome.PICTURE
+    assert is_other_account(remembered, conversation.reading)
+
+
+def test_a_page_that_names_another_channel_id_beats_the_remembered_one() -> None:
+    page = f"https://youtube.com/channel/UC{2:022}"
+    conversation = converse(
+        YOUTUBE, [account("@ada", profile_url=page, upstream_id=f"{CHANNEL} via @ada")], every_channel_exists
+    )
+    assert conversation.received[0].query["id"] == f"UC{2:022}"
+
+
+def test_the_handle_of_a_channel_that_is_gone_is_looked_up_again_and_may_be_another_channels_by_now() -> None:
+    gone = converse(YOUTUBE, [account("@ada", upstream_id=f"{CHANNEL} via @ada")], lambda _: listing()).reading
+    assert (gone.outcome, gone.suggests) == (Outcome.UNCONFIRMED, Outcome.GONE)
+    successor = listing(channel("UC" + "n" * 22))
+    next_day = converse(YOUTUBE, [account("@ada", upstream_id=gone.upstream_id)], lambda _: successor)
+    assert next_day.received[0].query["forHandle"] == "ada"
+    assert next_day.reading.outcome is Outcome.PICTURE
+    assert is_other_account(gone.upstream_id, next_day.reading)
+
+
+def test_a_channel_that_is_gone_with_its_handle_is_said_to_be_gone_again() -> None:
+    reading = converse(YOUTUBE, [account("@ada", upstream_id=CHANNEL)], lambda _: listing()).reading
+    assert (reading.outcome, reading.suggests) == (Outcome.UNCONFIRMED, Outcome.GONE)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "asked"),
+    [
+        (account("Ada Lovelace", profile_url="https://www.youtube.com/user/AdaL"), {"forUsername": "AdaL"}),
+        (account("Ada Lovelace", profile_url="https://www.youtube.com/c/AdaL/videos"), {"forHandle": "AdaL"}),
+        (account("Ada Lovelace", profile_url="youtube.com/AdaL"), {"forHandle": "AdaL"}),
+        (account("https://www.youtube.com/user/AdaL"), {"forUsername": "AdaL"}),
+        (account("@ada", profile_url="https://www.youtube.com/@ada-official"), {"forHandle": "ada-official"}),
+        (account("@ada", profile_url="https://www.youtube.com/c/AdaL"), {"forHandle": "ada"}),
+        (account("@%E3%82%A8%E3%82%A4%E3%83%80"), {"forHandle": "エイダ"}),
+        (account("x y", profile_url="https://youtube.com/@%E3%82%A8%E3%82%A4%E3%83%80"), {"forHandle": "エイダ"}),
+        (account("@@ada"), {"forHandle": "ada"}),
+    ],
+)
+def test_every_way_to_name_a_channel_is_asked_for(spelled: Account, asked: dict[str, str]) -> None:
+    (request,) = converse(YOUTUBE, [spelled], lambda _: listing()).received
+    assert {name: value for name, value in request.query.items() if name in {"id", "forHandle", "forUsername"}} == asked
+
+
+@pytest.mark.parametrize("path", ["watch?v=dQw4w9WgXcQ", "shorts/abc", "playlist?list=PL1", "feed/you", "results", ""])
+def test_a_page_that_is_no_channels_names_none(path: str) -> None:
+    conversation = converse(YOUTUBE, [account(f"https://www.youtube.com/{path}")], lambda _: listing())
+    assert conversation.reading.outcome is Outcome.NEEDS_RECONNECT
+    assert conversation.received == []
+
+
+def test_a_user_name_of_old_needs_no_handle_in_the_answer() -> None:
+    old = account("Ada Lovelace", profile_url="https://www.youtube.com/user/AdaL")
+    reading = converse(YOUTUBE, [old], lambda _: listing(channel(CHANNEL, handle="@somebody"))).reading
+    assert reading.outcome is Outcome.PICTURE
+    assert reading.upstream_id == f"{CHANNEL} via user/adal"
 
 
 @pytest.mark.parametrize(
@@ -164,12 +252,35 @@ def test_a_channel_is_read_by_its_id_wherever_the_id_is_known_from(known: Accoun
     ],
 )
 def test_a_handle_is_resolved_once_and_its_channel_id_given_to_be_remembered(unresolved: Account, asked: str) -> None:
-    conversation = converse(YOUTUBE, [unresolved], lambda _: listing(channel(CHANNEL)))
+    conversation = converse(YOUTUBE, [unresolved], lambda _: listing(channel(CHANNEL, handle=f"@{asked.lower()}")))
     (request,) = conversation.received
     assert request.query["forHandle"] == asked
     assert "id" not in request.query
     assert conversation.reading.outcome is Outcome.PICTURE
-    assert conversation.reading.upstream_id == CHANNEL
+    assert conversation.reading.upstream_id == f"{CHANNEL} via @{asked.lower()}"
+
+
+@pytest.mark.parametrize("handle", ["@mass", "@adá", "", None])
+def test_a_channel_of_another_handle_is_never_taken_for_the_one_asked_for(handle: str | None) -> None:
+    found = channel(CHANNEL)
+    found["snippet"]["customUrl"] = handle
+    reading = converse(YOUTUBE, [account("@maß")], lambda _: listing(found)).reading
+    assert (reading.outcome, reading.scope) == (Outcome.UNAVAILABLE, Scope.ACCOUNT)
+
+
+def test_handles_are_one_only_by_the_case_of_ascii_letters() -> None:
+    handles = ("@maß", "@mass", "@MASS")
+    accounts = [account(handle, account_id=handle) for handle in handles]
+    ids = {"maß": CHANNEL, "mass": "UC" + "m" * 22}
+
+    def answer(request: Received) -> Reply:
+        handle = request.query["forHandle"]
+        return listing(channel(ids[handle], handle=f"@{handle}"))
+
+    conversation = converse(YOUTUBE, accounts, answer)
+    assert len(conversation.received) == 2
+    found = {name: (reading.upstream_id or "").partition(" ")[0] for name, reading in conversation.readings.items()}
+    assert found == {"@maß": ids["maß"], "@mass": ids["mass"], "@MASS": ids["mass"]}
 
 
 def test_each_handle_is_a_call_of_its_own_and_a_shared_one_is_asked_once() -> None:
@@ -180,13 +291,16 @@ def test_each_handle_is_a_call_of_its_own_and_a_shared_one_is_asked_once() -> No
 
 
 def handles_exist(request: Received) -> Reply:
-    return listing(channel(CHANNEL)) if "forHandle" in request.query else every_channel_exists(request)
+    if "forHandle" not in request.query:
+        return every_channel_exists(request)
+    return listing(channel(CHANNEL, handle=f"@{request.query['forHandle'].lower()}"))
 
 
 def test_a_handle_that_youtube_does_not_know_is_to_be_corrected_and_nothing_is_gone() -> None:
     reading = converse(YOUTUBE, [account("@adda")], lambda _: listing()).reading
     assert reading.outcome is Outcome.NEEDS_RECONNECT
-    assert "'adda'" in reading.message
+    assert reading.is_read_daily
+    assert "@adda" in reading.message
 
 
 def without_key(script: Callable[[Received], Reply]) -> Any:
