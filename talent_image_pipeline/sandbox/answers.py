@@ -5,9 +5,11 @@ What does not: a platform's own errors, and which situation an account is in.
 """
 
 import asyncio
+import gzip
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
@@ -113,9 +115,16 @@ async def api_misbehaviour(trouble: Trouble) -> Response | None:
         return CutAnswer(b'{"data": {"user": {"open', promised=900, content_type="application/json")
     if situation is Situation.HUGE_BODY:
         return endless(content_type="application/json", beginning=b'{"data": {}, "padding": [')
+    if situation is Situation.COMPRESSED:
+        return Response(_gzip_within_gzip(), headers={"content-encoding": "gzip, gzip"}, media_type="application/json")
     if situation is Situation.API_REDIRECT:
         return RedirectResponse(trouble.redirect_to, status_code=302)
     return None
+
+
+@cache
+def _gzip_within_gzip() -> bytes:
+    return gzip.compress(gzip.compress(b" " * HUGE_BODY_BYTES))
 
 
 def origin_of(request: Request) -> str:

@@ -11,6 +11,8 @@ GET      ``/control/accounts/{network}/{handle}``  one account
 PUT      ``/control/accounts/{network}/{handle}``  ``{"situation": "silhouette"}``, with ``seconds``,
                                                    ``redirect_to`` or ``error`` where it needs them;
                                                    ``{"picture": "new"}`` uploads another picture;
+                                                   ``{"handle": "given away"}`` deletes the account and gives its
+                                                   handle to another one, with which it answers;
                                                    ``{"reconnect": true}`` answers with new tokens
 POST     ``/control/accounts``                     ``{"network": ..., "handle": ...}`` adds one and answers with
                                                    its tokens; ``{"network": ..., "count": 20000}`` adds many
@@ -94,16 +96,23 @@ class _Control:
         return JSONResponse(_account(self._named_account(request)))
 
     async def change_account(self, request: Request) -> Response:
-        body = await _body(request, {*_OF_TROUBLE, "picture", "reconnect"})
+        body = await _body(request, {*_OF_TROUBLE, "picture", "reconnect", "handle"})
         account = self._named_account(request)
         trouble = _trouble(body, account.trouble)
         if body.get("picture", "new") != "new":
             raise ValueError('picture can only be "new"')
+        if "handle" in body:
+            return JSONResponse(_account(self._given_away(body, account)))
         account.trouble = trouble
         if "picture" in body:
             self._world.upload_new_picture(account.network, account.handle)
         tokens = self._tokens(account) if body.get("reconnect") else {}
         return JSONResponse(_account(account) | tokens)
+
+    def _given_away(self, body: Mapping[str, Any], account: Account) -> Account:
+        if body != {"handle": "given away"}:
+            raise ValueError('handle can only be "given away", and nothing else changes with it')
+        return self._world.give_handle_away(account.network, account.handle)
 
     async def add_accounts(self, request: Request) -> Response:
         body = await _body(request, {*_OF_TROUBLE, "network", "handle", "name", "count"})

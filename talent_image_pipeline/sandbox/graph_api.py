@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from talent_image_pipeline.sandbox.answers import ResetAnswer, api_misbehaviour, error_page, origin_of
 from talent_image_pipeline.sandbox.image_hosts import instagram_address
 from talent_image_pipeline.sandbox.situations import Network, Platform, Situation
-from talent_image_pipeline.sandbox.tokens import INSTAGRAM_PREFIX, Claims, moment_of, read_token
+from talent_image_pipeline.sandbox.tokens import INSTAGRAM_PREFIX, Claims, digest_number, moment_of, read_token
 from talent_image_pipeline.sandbox.world import (
     AGENCY_ACCOUNT_ID,
     AGENCY_TOKEN,
@@ -107,6 +107,7 @@ _EXPIRED_TOKEN = graph_error(
     f"{_TOKEN_ERROR}Session has expired on Thursday, 01-Oct-26 04:00:00 PDT.", code=190, subcode=463
 )
 _NO_TOKEN = graph_error("An active access token must be used to query information about the current user.", code=2500)
+_WRONG_KIND_OF_TOKEN = graph_error("Unsupported request - method type: get", code=100, error_type="IGApiException")
 _UNKNOWN_USER_NAME = graph_error("Invalid user id", code=110, subcode=2207013, is_transient=False)
 
 _ERRORS: Mapping[Situation, GraphAnswer] = {
@@ -128,6 +129,8 @@ _ERRORS: Mapping[Situation, GraphAnswer] = {
     Situation.SCOPE_MISSING: graph_error(
         "(#10) Application does not have permission for this action", code=10, status=403
     ),
+    Situation.WRONG_KIND_OF_TOKEN: _WRONG_KIND_OF_TOKEN,
+    Situation.APP_BLOCKED: graph_error("API access blocked.", code=200),
     Situation.USER_LIMIT: graph_error("(#17) User request limit reached", code=17),
     Situation.PAGE_LIMIT: graph_error("(#32) Page request limit reached", code=32),
     Situation.CUSTOM_LIMIT: graph_error("(#613) Calls to this api have exceeded the rate limit.", code=613),
@@ -181,11 +184,15 @@ async def instagram_api(world: World, request: Request) -> Response:
         _refuse_in_trouble(owner, trouble)
         fields = _fields(query.get("fields", _DEFAULT_FIELDS), known=_USER_FIELDS)
         user = _user(world, owner, fields, trouble=trouble, origin=origin_of(request))
+        user["id"] = digest_number(f"for this app alone {owner.account_id}", 16)
     except GraphRefusedError as refusal:
         return refusal.answer.response()
     body: Any = {"data": [user]} if world.rules.instagram_wraps_in_data else user
     percent = world.platforms[Platform.INSTAGRAM].usage_percent
-    return JSONResponse(body, headers=_business_usage(owner, percent=1 if percent is None else percent))
+    usage = _business_usage(owner.account_id, percent=1 if percent is None else percent)
+    return JSONResponse(
+        body, headers=_with_limits_of_ads(usage) if trouble.situation is Situation.ADS_LIMITED else usage
+    )
 
 
 async def _refresh(world: World, query: Mapping[str, str]) -> Response:
@@ -273,6 +280,8 @@ async def _batch(
     node = _NodeReader(world=world, origin=origin_of(request), endpoint="facebook.batch_item")
     includes_headers = form.get("include_headers", "true") != "false"
     answers = [node.batch_item(item, token) for item in items]
+    if trouble.situation is Situation.REORDERED:
+        answers = answers[1:] + answers[:1]
     return JSONResponse([_as_item(answer, includes_headers) for answer in answers], headers=node.usage_headers())
 
 
@@ -322,7 +331,10 @@ class _NodeReader:
         percent = 0 if state.limit is None else self._count * 100 // state.limit
         if state.usage_percent is not None:
             percent = state.usage_percent
-        return {"x-app-usage": json.dumps({"call_count": percent, "total_time": 3, "total_cputime": 2})}
+        headers = {"x-app-usage": json.dumps({"call_count": percent, "total_time": 3, "total_cputime": 2})}
+        if state.trouble.situation is Situation.ADS_LIMITED:
+            return _with_limits_of_ads({**headers, **_business_usage(AGENCY_ACCOUNT_ID, percent=2)})
+        return headers
 
     def batch_item(self, item: Mapping[str, Any], token: str) -> GraphAnswer | None:
         """Read one item of a batch; none when the batch ran out of time before it."""
@@ -426,6 +438,7 @@ def _refuse_facebook_trouble(trouble: Trouble) -> None:
         Situation.APP_REMOVED,
         Situation.CHECKPOINT,
         Situation.UNCONFIRMED,
+        Situation.WRONG_KIND_OF_TOKEN,
     }
     error = _error_in(trouble)
     if error is not None and trouble.situation not in of_own_token:
@@ -438,7 +451,7 @@ def _refuse_in_trouble(account: Account, trouble: Trouble) -> None:
             graph_error(
                 "(#80002) There have been too many calls to this Instagram account. Wait a bit and try again.",
                 code=80002,
-                headers=_business_usage(account, percent=100, minutes=15),
+                headers=_business_usage(account.account_id, percent=100, minutes=15),
             )
         )
     if trouble.situation is Situation.DELETED:
@@ -448,7 +461,7 @@ def _refuse_in_trouble(account: Account, trouble: Trouble) -> None:
         raise GraphRefusedError(error)
 
 
-def _business_usage(account: Account, *, percent: int, minutes: int = 0) -> dict[str, str]:
+def _business_usage(account_id: str, *, percent: int, minutes: int = 0) -> dict[str, str]:
     entry = {
         "type": "instagram",
         "call_count": percent,
@@ -456,7 +469,17 @@ def _business_usage(account: Account, *, percent: int, minutes: int = 0) -> dict
         "total_time": 1,
         "estimated_time_to_regain_access": minutes,
     }
-    return {"x-business-use-case-usage": json.dumps({account.account_id: [entry]})}
+    return {"x-business-use-case-usage": json.dumps({account_id: [entry]})}
+
+
+def _with_limits_of_ads(headers: Mapping[str, str]) -> dict[str, str]:
+    """Add what another product and another account have used up, as apps that also buy ads are told."""
+    usage = json.loads(headers.get("x-business-use-case-usage", "{}"))
+    used_up = {"call_count": 100, "total_cputime": 100, "total_time": 100, "estimated_time_to_regain_access": 600}
+    for entries in usage.values():
+        entries.append({"type": "ads_insights", **used_up})
+    usage["1000000000000001"] = [{"type": "instagram", **used_up}]
+    return {**headers, "x-business-use-case-usage": json.dumps(usage)}
 
 
 def _unsupported_get(node_id: str) -> GraphAnswer:
@@ -509,22 +532,25 @@ def _fields(text: str, *, known: frozenset[str]) -> list[str]:
 
 
 def _user(world: World, account: Account, fields: list[str], *, trouble: Trouble, origin: str) -> dict[str, Any]:
-    """Return the named fields of a user; without a picture its address is left out."""
+    """Return the named fields of a user."""
     account_id = account.account_id
     if trouble.situation is Situation.WRONG_ACCOUNT:
         account_id = account_id[:-3] + "999"
-    has_picture = trouble.situation is not Situation.NO_PICTURE
+    situation = trouble.situation
     values: dict[str, Any] = {
         "id": account_id,
         "user_id": account_id,
         "username": account.handle,
         "name": account.name,
         "account_type": "BUSINESS",
-        "has_profile_pic": has_picture and trouble.situation is not Situation.NO_PICTURE_FLAG,
+        "has_profile_pic": situation not in (Situation.NO_PICTURE, Situation.NO_PICTURE_FLAG),
         "followers_count": 1200,
         "follows_count": 80,
         "media_count": 42,
     }
-    if has_picture and "profile_picture_url" in fields:
+    without_address = (Situation.NO_PICTURE, Situation.PICTURE_LEFT_OUT, Situation.PICTURE_PROMISED)
+    if "profile_picture_url" in fields and situation not in without_address:
         values["profile_picture_url"] = instagram_address(world, account, origin=origin)
+    left_out = {Situation.PICTURE_LEFT_OUT: "has_profile_pic", Situation.ID_LEFT_OUT: "user_id"}.get(situation)
+    values.pop(left_out or "", None)
     return {name: values[name] for name in dict.fromkeys(["id", *fields]) if name in values}

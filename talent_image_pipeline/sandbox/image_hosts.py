@@ -56,7 +56,7 @@ _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="256" height="256"><scrip
 
 def shown_picture(account: Account) -> Picture:
     """Return the picture that the network shows for an account: its own, or a grey silhouette."""
-    if account.trouble.situation in (Situation.SILHOUETTE, Situation.NO_PICTURE_FLAG):
+    if account.trouble.situation in (Situation.SILHOUETTE, Situation.NO_PICTURE, Situation.NO_PICTURE_FLAG):
         return replace(account.picture, kind=PictureKind.SILHOUETTE, seed=0, size=640, upload=0)
     return account.picture
 

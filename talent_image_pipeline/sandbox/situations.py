@@ -32,6 +32,8 @@ class Situation(StrEnum):
     NO_PICTURE = "no_picture"
     NO_PICTURE_FLAG = "no_picture_flag"
     SILHOUETTE = "silhouette"
+    PICTURE_LEFT_OUT = "picture_left_out"
+    PICTURE_PROMISED = "picture_promised"
 
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     TOKEN_INVALID = "token_invalid"  # noqa: S105
@@ -41,15 +43,23 @@ class Situation(StrEnum):
     UNCONFIRMED = "unconfirmed"
     SCOPE_MISSING = "scope_missing"
     WRONG_ACCOUNT = "wrong_account"
+    WRONG_KIND_OF_TOKEN = "wrong_kind_of_token"  # noqa: S105
+    NEW_OPEN_ID = "new_open_id"
+    ID_LEFT_OUT = "id_left_out"
+    APP_BLOCKED = "app_blocked"
 
     DELETED = "deleted"
     PRIVATE = "private"
+    CHANNEL_REFUSED = "channel_refused"
+    WRONG_HANDLE = "wrong_handle"
+    REORDERED = "reordered"
 
     RATE_LIMITED = "rate_limited"
     USER_LIMIT = "user_limit"
     PAGE_LIMIT = "page_limit"
     CUSTOM_LIMIT = "custom_limit"
     POLICY_BLOCK = "policy_block"
+    ADS_LIMITED = "ads_limited"
 
     API_ERROR = "api_error"
     FIELD_REMOVED = "field_removed"
@@ -67,6 +77,7 @@ class Situation(StrEnum):
     TRUNCATED_BODY = "truncated_body"
     HUGE_BODY = "huge_body"
     API_REDIRECT = "api_redirect"
+    COMPRESSED = "compressed"
 
     REFRESH_ANSWER_LOST = "refresh_answer_lost"
     REFRESH_ANSWER_SLOW = "refresh_answer_slow"
@@ -94,9 +105,11 @@ class Situation(StrEnum):
 
 EXPLANATIONS: dict[Situation, str] = {
     Situation.OK: "Everything works.",
-    Situation.NO_PICTURE: "No picture is set: Instagram and TikTok omit the field, YouTube sends no thumbnails.",
+    Situation.NO_PICTURE: "No picture is set: Instagram says has_profile_pic false, the others show their default.",
     Situation.NO_PICTURE_FLAG: "Instagram: has_profile_pic is false, and a silhouette of an unknown file id is sent.",
     Situation.SILHOUETTE: "The network's default silhouette, under its known id.",
+    Situation.PICTURE_LEFT_OUT: "Instagram leaves out picture and flag, TikTok the avatars, YouTube the thumbnails.",
+    Situation.PICTURE_PROMISED: "Instagram: has_profile_pic is true, and the address of the picture is left out.",
     Situation.TOKEN_EXPIRED: "The access token has expired (Instagram 190/463, TikTok access_token_invalid).",
     Situation.TOKEN_INVALID: "The access token is garbage (Instagram 190 without a subcode).",
     Situation.PASSWORD_CHANGED: "The talent changed the password (Instagram 190/460).",
@@ -104,14 +117,22 @@ EXPLANATIONS: dict[Situation, str] = {
     Situation.CHECKPOINT: "The talent must pass a security check in the network's app (Instagram 190/459).",
     Situation.UNCONFIRMED: "The talent's account is not confirmed (Instagram 190/464).",
     Situation.SCOPE_MISSING: "The talent did not grant the scope (Instagram code 10, TikTok scope_not_authorized).",
-    Situation.WRONG_ACCOUNT: "The token answers for another account than before: another user id, open_id.",
+    Situation.WRONG_ACCOUNT: "The token answers for another account than before: another user id, open_id, union_id.",
+    Situation.WRONG_KIND_OF_TOKEN: "The token is of another product, or of a tester (Graph 100, IGApiException).",
+    Situation.NEW_OPEN_ID: "TikTok: another open_id, the same union_id, as under another client key of ours.",
+    Situation.ID_LEFT_OUT: "Instagram leaves out user_id, TikTok union_id.",
+    Situation.APP_BLOCKED: "Meta blocks our app (Graph 200 API access blocked); TikTok: invalid_grant for every pair.",
     Situation.DELETED: "The account is gone: Instagram 100/33 and 110/2207013, YouTube leaves it out.",
+    Situation.CHANNEL_REFUSED: "YouTube refuses every call with this channel: 403 channelSuspended, or `error`.",
+    Situation.WRONG_HANDLE: "YouTube answers for the handle with a channel whose customUrl is another.",
+    Situation.REORDERED: "The items of a Facebook batch come in another order than they were asked for.",
     Situation.PRIVATE: "A personal account, which Business Discovery cannot see (110/2207013). TikTok reads it.",
     Situation.RATE_LIMITED: "A limit is exhausted: Instagram 80002, Facebook 4, TikTok 429, YouTube quotaExceeded.",
     Situation.USER_LIMIT: "This user's limit is exhausted (Graph code 17; YouTube userRateLimitExceeded).",
     Situation.PAGE_LIMIT: "The page's limit is exhausted (Graph code 32).",
     Situation.CUSTOM_LIMIT: "A custom limit is exhausted (Graph code 613; YouTube rateLimitExceeded as HTTP 429).",
     Situation.POLICY_BLOCK: "Blocked for a breach of policy (Graph code 368).",
+    Situation.ADS_LIMITED: "Usage headers report limits of ads_insights and of other accounts that are used up.",
     Situation.API_ERROR: "The error in `error`: Graph `190/467`, TikTok `invalid_params`, YouTube `403 forbidden`.",
     Situation.FIELD_REMOVED: "The platform no longer knows a field asked for (Graph 100, TikTok invalid_params).",
     Situation.KEY_INVALID: "The API key or client id is wrong (YouTube keyInvalid, TikTok invalid_client).",
@@ -127,6 +148,7 @@ EXPLANATIONS: dict[Situation, str] = {
     Situation.TRUNCATED_BODY: "The connection breaks in the middle of the answer.",
     Situation.HUGE_BODY: "Status 200 and a JSON body of 64 MiB.",
     Situation.API_REDIRECT: "The API redirects to `redirect_to`.",
+    Situation.COMPRESSED: "The answer is gzip within gzip, of which 600 bytes stand for 64 MiB; nobody asked for it.",
     Situation.REFRESH_ANSWER_LOST: "The next token refresh rotates the pair, but its answer is lost; then all is well.",
     Situation.REFRESH_ANSWER_SLOW: "TikTok rotates the pair at once, but answers after `seconds`, or once this ends.",
     Situation.REFRESH_REQUEST_LOST: "The next token refresh is lost before anything is rotated; then all is well.",

@@ -142,16 +142,16 @@ def _is_living(world: World, claims: Claims, account: Account) -> bool:
 
 
 def _user(world: World, account: Account, fields: list[str], *, trouble: Trouble, origin: str) -> dict[str, Any]:
-    """Return the named fields of a user; without a picture the addresses are left out."""
-    open_id = account.account_id
-    if trouble.situation is Situation.WRONG_ACCOUNT:
+    """Return the named fields of a user."""
+    open_id, union_id = account.account_id, "union" + account.account_id
+    if trouble.situation in (Situation.WRONG_ACCOUNT, Situation.NEW_OPEN_ID):
         open_id = open_id[:-3] + "999"
-    values: dict[str, Any] = {
-        "open_id": open_id,
-        "union_id": "union" + account.account_id,
-        "display_name": account.name,
-    }
-    if trouble.situation is not Situation.NO_PICTURE:
+    if trouble.situation is Situation.WRONG_ACCOUNT:
+        union_id = union_id[:-3] + "999"
+    values: dict[str, Any] = {"open_id": open_id, "union_id": union_id, "display_name": account.name}
+    if trouble.situation is Situation.ID_LEFT_OUT:
+        del values["union_id"]
+    if trouble.situation is not Situation.PICTURE_LEFT_OUT:
         for name in _SIDES.keys() & set(fields):
             values[name] = tiktok_address(world, account, origin=origin, side=_SIDES[name])
     return {name: values[name] for name in fields if name in values}
@@ -217,7 +217,7 @@ def _token_request_error(world: World, form: Mapping[str, str]) -> Response | No
 
 async def _rotated(world: World, claims: Claims | None, account: Account | None, trouble: Trouble) -> Response:
     """Kill the refresh token that was given and answer the next pair; what is left of the consent is not extended."""
-    dead = {Situation.REFRESH_REFUSED, Situation.APP_REMOVED, Situation.DELETED}
+    dead = {Situation.REFRESH_REFUSED, Situation.APP_REMOVED, Situation.APP_BLOCKED, Situation.DELETED}
     is_good = claims is not None and account is not None and _may_refresh(world, claims, account)
     if claims is None or account is None or not is_good or trouble.situation in dead:
         return _oauth_error(world, "invalid_grant", "Refresh token is invalid or expired.")

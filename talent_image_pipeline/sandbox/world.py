@@ -357,6 +357,27 @@ class World:
             account.picture, kind=kind, seed=account.picture.seed + 1, upload=account.picture.upload + 1
         )
 
+    def give_handle_away(self, network: Network | str, handle: str) -> Account:
+        """Delete an account and give its handle to another one, as when a network hands out a name that became free.
+
+        Raises:
+            UnknownAccountError: when there is no such account.
+        """
+        gone = self.account(network, handle)
+        gone.trouble = Trouble(situation=Situation.DELETED)
+        key = f"{gone.handle} after {gone.account_id}"
+        successor = replace(
+            gone,
+            account_id=account_id_of(gone.network, key),
+            name=f"Another {gone.name}",
+            picture=Picture(seed=_seed_of(key)),
+            trouble=NO_TROUBLE,
+        )
+        with self._lock:
+            self._by_handle[gone.network, gone.handle] = successor
+            self._by_id[gone.network, successor.account_id] = successor
+        return successor
+
     def connect(self, network: Network | str, handle: str, *, age: timedelta = timedelta()) -> Credentials:
         """Hand out tokens as if the talent had consented that long ago.
 
@@ -479,7 +500,8 @@ def account_id_of(network: Network, handle: str) -> str:
 
 
 def _normal(handle: str) -> str:
-    return handle.strip().removeprefix("@").casefold()
+    # As YouTube tells handles apart: ``ß`` and ``ss`` are two.
+    return handle.strip().removeprefix("@").lower()
 
 
 def _seed_of(text: str) -> int:

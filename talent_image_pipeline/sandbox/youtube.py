@@ -42,10 +42,12 @@ _PARTS = frozenset(
 _OF_ONE_CHANNEL = frozenset(
     situation
     for situation in Situation
-    if situation in (Situation.OK, Situation.DELETED, Situation.NO_PICTURE, Situation.SILHOUETTE)
+    if situation
+    in (Situation.OK, Situation.DELETED, Situation.NO_PICTURE, Situation.SILHOUETTE, Situation.WRONG_HANDLE)
     or situation.startswith("picture_")
 )
 _NAMED_ERROR = re.compile(r"(?P<status>[45][0-9]{2}) (?P<reason>[A-Za-z_]+)")
+_SUSPENDED = "403 channelSuspended"
 _THUMBNAILS = {"default": 88, "medium": 240, "high": 800}
 _OVER_QUOTA = (
     'The request cannot be completed because you have exceeded your <a href="/youtube/v3/getting-started#quota">'
@@ -176,6 +178,7 @@ def _refuse_in_trouble(trouble: Trouble) -> None:
         Situation.SERVER_ERROR: api_error(500, "backendError", busy, domain="global"),
         Situation.TRANSIENT: api_error(503, "backendError", busy, domain="global", canonical="UNAVAILABLE"),
         Situation.API_ERROR: _named_error(trouble.error),
+        Situation.CHANNEL_REFUSED: _named_error(trouble.error or _SUSPENDED),
     }
     answer = answers.get(trouble.situation)
     if trouble.situation is Situation.ERROR_IN_200:
@@ -236,7 +239,8 @@ def _channels(world: World, request: Request, accounts: list[Account], *, most: 
     """Return what was found, in an order of YouTube's own; what was not found is left out without a word."""
     origin = origin_of(request)
     known = sorted(
-        (one for one in accounts if one.trouble.situation is not Situation.DELETED), key=lambda one: one.account_id
+        (one for one in accounts if world.trouble_of(Platform.YOUTUBE, one).situation is not Situation.DELETED),
+        key=lambda one: one.account_id,
     )
     items = [_channel(world, account, parts, origin=origin) for account in known[:most]]
     body: dict[str, Any] = {
@@ -260,12 +264,13 @@ def _invalid_field(name: str) -> Response:
 
 
 def _channel(world: World, account: Account, parts: frozenset[str], *, origin: str) -> dict[str, Any]:
+    situation = world.trouble_of(Platform.YOUTUBE, account).situation
     channel: dict[str, Any] = {"kind": "youtube#channel", "etag": _etag(account.account_id), "id": account.account_id}
     if "snippet" in parts:
         channel["snippet"] = {
             "title": account.name,
             "description": "",
-            "customUrl": f"@{account.handle}",
+            "customUrl": "@of.another" if situation is Situation.WRONG_HANDLE else f"@{account.handle}",
             "publishedAt": "2019-05-04T12:00:00Z",
             "thumbnails": _thumbnails(world, account, origin=origin),
             "localized": {"title": account.name, "description": ""},
@@ -276,7 +281,7 @@ def _channel(world: World, account: Account, parts: frozenset[str], *, origin: s
 
 
 def _thumbnails(world: World, account: Account, *, origin: str) -> Mapping[str, Mapping[str, Any]]:
-    if account.trouble.situation is Situation.NO_PICTURE:
+    if world.trouble_of(Platform.YOUTUBE, account).situation is Situation.PICTURE_LEFT_OUT:
         return {}
     return {
         name: {"url": youtube_address(world, account, origin=origin, side=side), "width": side, "height": side}

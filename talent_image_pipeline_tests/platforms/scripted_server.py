@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
+from talent_image_pipeline.clock import Clock
 from talent_image_pipeline.platforms.contract import (
     Account,
     CallResult,
@@ -23,8 +24,9 @@ from talent_image_pipeline.platforms.contract import (
     Reading,
     TokenRefresh,
 )
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
+from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
+from talent_image_pipeline.settings import Settings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -224,3 +226,11 @@ def refresh(
             return await client.refresh_token(account), server.received
 
     return asyncio.run(run())
+
+
+def build_client(
+    platform: Platform, environment: Mapping[str, str], transport: ApiTransport, clock: Clock
+) -> PlatformClient:
+    """Build a platform's client from the names and values of environment variables."""
+    settings = Settings(_env_file=None, **{name.lower(): value for name, value in environment.items()})  # type: ignore[call-arg, arg-type]
+    return platform.build_client(credentials_from(settings), transport, clock)

@@ -161,7 +161,7 @@ def test_each_trouble_has_its_documented_reason(
 def test_a_new_channel_has_no_thumbnails_and_does_not_hinder_the_others(
     sandbox: RunningSandbox, client: httpx.Client
 ) -> None:
-    sandbox.world.set_situation(Network.YOUTUBE, "channel0", Situation.NO_PICTURE)
+    sandbox.world.set_situation(Network.YOUTUBE, "channel0", Situation.PICTURE_LEFT_OUT)
     items = list_channels(sandbox, client, id=ids(0, 1)).json()["items"]
     thumbnails = {item["id"]: item["snippet"]["thumbnails"] for item in items}
     assert thumbnails[ids(0)] == {}
