@@ -98,7 +98,7 @@ class Row:
 
 _DOWN = (Situation.OUTAGE, Situation.BAD_GATEWAY, Situation.SERVER_ERROR, Situation.RESET)
 _GARBLED = (Situation.NONSENSE, Situation.TRUNCATED_BODY)
-_HOSTILE = (Situation.HUGE_BODY, Situation.API_REDIRECT)
+_HOSTILE = (Situation.HUGE_BODY, Situation.API_REDIRECT, Situation.COMPRESSED)
 
 
 def _rows(
@@ -136,15 +136,19 @@ INSTAGRAM_WITH_OWN_TOKEN = [
     *_instagram(Outcome.UNCHANGED, _ME, Situation.OK),
     *_instagram(Outcome.PICTURE, _ME | {"instagram.picture": 1}, Situation.OK, has_new_picture=True),
     *_instagram(Outcome.NO_PICTURE, _ME, Situation.NO_PICTURE, Situation.NO_PICTURE_FLAG, Situation.SILHOUETTE),
+    *_instagram(Outcome.UNCONFIRMED, _ME, Situation.PICTURE_LEFT_OUT),
+    *_instagram(Outcome.UNAVAILABLE, _ME, Situation.PICTURE_PROMISED),
+    *_instagram(Outcome.UNCHANGED, _ME, Situation.ID_LEFT_OUT, Situation.ADS_LIMITED),
     *_instagram(Outcome.NEEDS_RECONNECT, _ME, Situation.TOKEN_EXPIRED, Situation.TOKEN_INVALID, "190/467", "102"),
     *_instagram(Outcome.NEEDS_RECONNECT, _ME, Situation.PASSWORD_CHANGED, Situation.APP_REMOVED),
     *_instagram(Outcome.NEEDS_RECONNECT, _ME, Situation.CHECKPOINT, Situation.UNCONFIRMED),
     *_instagram(Outcome.NEEDS_RECONNECT, _ME, Situation.SCOPE_MISSING, "10", "200", "230", "299"),
     *_instagram(Outcome.NEEDS_RECONNECT, _ME, "100 (#100) Missing permissions"),
-    *_instagram(Outcome.NEEDS_RECONNECT, {}, Situation.OK, token_left=-HOUR),
+    *_instagram(Outcome.NEEDS_RECONNECT, _ME, Situation.WRONG_KIND_OF_TOKEN),
+    *_instagram(Outcome.UNCHANGED, _ME, Situation.OK, token_left=-HOUR),
     *_instagram(Outcome.HIDDEN, _ME, Situation.DELETED, "110/2207013"),
     *_instagram(Outcome.UNAVAILABLE, _ME, "99999"),
-    *_instagram(Outcome.MISCONFIGURED, _ME, Situation.FIELD_REMOVED),
+    *_instagram(Outcome.HIDDEN, _ME, Situation.FIELD_REMOVED, Situation.APP_BLOCKED, "101", "104"),
     *_instagram(Outcome.RATE_LIMITED, _ME, Situation.RATE_LIMITED, limit_ends_in=15 * MINUTE),
     *_instagram(Outcome.RATE_LIMITED, _ME, Situation.USER_LIMIT, Situation.PAGE_LIMIT, limit_ends_in=HOUR),
     *_instagram(Outcome.RATE_LIMITED, _ME, Situation.CUSTOM_LIMIT, "4", "80001", limit_ends_in=HOUR),
@@ -157,7 +161,7 @@ INSTAGRAM_WITH_OWN_TOKEN = [
     *_instagram(Outcome.UNCHANGED, _ME_RENEWED_TWICE, Situation.REFRESH_OUTAGE, token_left=10 * DAY),
     *_instagram(Outcome.UNCHANGED, _ME_RENEWED_TWICE, Situation.REFRESH_REQUEST_LOST, token_left=10 * DAY),
     *_instagram(Outcome.UNCHANGED, _ME_RENEWED_TWICE, Situation.REFRESH_ANSWER_LOST, token_left=10 * DAY),
-    *_instagram(Outcome.NEEDS_RECONNECT, {"instagram.refresh": 1}, Situation.REFRESH_REFUSED, token_left=10 * DAY),
+    *_instagram(Outcome.UNCHANGED, _ME_RENEWED, Situation.REFRESH_REFUSED, token_left=10 * DAY),
 ]
 
 _facebook = partial(_rows, Platform.FACEBOOK)
@@ -167,10 +171,15 @@ INSTAGRAM_BY_HANDLE = [
     *_facebook(Outcome.UNCHANGED, _POST, Situation.OK),
     *_facebook(Outcome.PICTURE, _POST | {"instagram.picture": 1}, Situation.OK, has_new_picture=True),
     *_facebook(Outcome.NO_PICTURE, _POST, Situation.NO_PICTURE, Situation.SILHOUETTE),
+    *_facebook(Outcome.UNCONFIRMED, _POST, Situation.PICTURE_LEFT_OUT),
+    *_facebook(Outcome.UNAVAILABLE, _POST, Situation.PICTURE_PROMISED),
+    *_facebook_down(Outcome.UNCHANGED, _POST, Situation.ADS_LIMITED, Situation.REORDERED),
     *_facebook(Outcome.HIDDEN, _POST, Situation.DELETED, Situation.PRIVATE),
     *_facebook(Outcome.UNAVAILABLE, _POST_THRICE, Situation.TRANSIENT, *_DOWN, Situation.NONSENSE),
-    *_facebook_down(Outcome.MISCONFIGURED, _POST, "190", "190/463", "102", "10", "200", "100"),
-    *_facebook_down(Outcome.MISCONFIGURED, _POST, Situation.FIELD_REMOVED, Situation.SCOPE_MISSING),
+    *_facebook_down(Outcome.MISCONFIGURED, _POST, "190", "190/463", "102"),
+    # Said of one look-up, these may be that account's matter: only a second account's makes them the platform's.
+    *_facebook_down(Outcome.HIDDEN, _POST, "10", "200", "100", Situation.FIELD_REMOVED, Situation.SCOPE_MISSING),
+    *_facebook_down(Outcome.MISCONFIGURED, _POST, Situation.APP_BLOCKED),
     *_facebook_down(Outcome.RATE_LIMITED, _POST, Situation.RATE_LIMITED, Situation.USER_LIMIT, limit_ends_in=HOUR),
     *_facebook_down(Outcome.RATE_LIMITED, _POST, Situation.PAGE_LIMIT, Situation.CUSTOM_LIMIT, limit_ends_in=HOUR),
     *_facebook_down(Outcome.RATE_LIMITED, _POST, Situation.POLICY_BLOCK, limit_ends_in=DAY),
@@ -186,12 +195,14 @@ TIKTOK = [
     *_tiktok(Outcome.UNCHANGED, _INFO, Situation.OK),
     *_tiktok(Outcome.PICTURE, _INFO | {"tiktok.picture": 1}, Situation.OK, has_new_picture=True),
     *_tiktok(Outcome.NO_PICTURE, _INFO, Situation.NO_PICTURE, Situation.SILHOUETTE),
+    *_tiktok(Outcome.UNAVAILABLE, _INFO, Situation.PICTURE_LEFT_OUT),
+    *_tiktok(Outcome.UNCHANGED, _INFO, Situation.NEW_OPEN_ID, Situation.ID_LEFT_OUT),
     *_tiktok(Outcome.NEEDS_RECONNECT, {"tiktok.user_info": 2} | _RENEWAL, Situation.TOKEN_EXPIRED),
     *_tiktok(Outcome.NEEDS_RECONNECT, {"tiktok.user_info": 2} | _RENEWAL, Situation.TOKEN_INVALID),
     *_tiktok(Outcome.NEEDS_RECONNECT, {"tiktok.user_info": 2} | _RENEWAL, Situation.PASSWORD_CHANGED),
     *_tiktok(Outcome.NEEDS_RECONNECT, _INFO | _RENEWAL, Situation.APP_REMOVED, Situation.DELETED),
     *_tiktok(Outcome.NEEDS_RECONNECT, _INFO, Situation.SCOPE_MISSING, "scope_permission_missed"),
-    *_tiktok(Outcome.MISCONFIGURED, _INFO, Situation.FIELD_REMOVED, "invalid_file_upload"),
+    *_tiktok(Outcome.HIDDEN, _INFO, Situation.FIELD_REMOVED, "invalid_file_upload"),
     *_tiktok(Outcome.RATE_LIMITED, _INFO, Situation.RATE_LIMITED, limit_ends_in=MINUTE),
     *_tiktok(Outcome.UNAVAILABLE, _INFO_THRICE, Situation.ERROR_IN_200, *_DOWN, *_GARBLED),
     *_tiktok(Outcome.UNAVAILABLE, _INFO, *_HOSTILE),
@@ -206,10 +217,10 @@ TIKTOK_REFRESHES = [
     *_tiktok_dead(Outcome.UNCHANGED, _RENEWAL | _INFO, Situation.OK),
     *_tiktok_dying(Outcome.UNCHANGED, _RENEWAL_TWICE | _INFO, Situation.REFRESH_REQUEST_LOST),
     *_tiktok_dead(Outcome.UNCHANGED, _RENEWAL_TWICE | _INFO, Situation.REFRESH_REQUEST_LOST),
-    *_tiktok_dying(Outcome.NEEDS_RECONNECT, _RENEWAL_TWICE, Situation.REFRESH_ANSWER_LOST),
-    *_tiktok_dead(Outcome.NEEDS_RECONNECT, _RENEWAL_TWICE, Situation.REFRESH_ANSWER_LOST),
-    *_tiktok_dying(Outcome.NEEDS_RECONNECT, _RENEWAL, *_REFRESH_FAILS),
-    *_tiktok_dead(Outcome.NEEDS_RECONNECT, _RENEWAL, *_REFRESH_FAILS),
+    *_tiktok_dying(Outcome.UNCHANGED, _RENEWAL_TWICE | _INFO, Situation.REFRESH_ANSWER_LOST),
+    *_tiktok_dead(Outcome.UNCHANGED, _RENEWAL_TWICE | _INFO, Situation.REFRESH_ANSWER_LOST),
+    *_tiktok_dying(Outcome.UNCHANGED, _RENEWAL | _INFO, *_REFRESH_FAILS),
+    *_tiktok_dead(Outcome.UNCHANGED, _RENEWAL | _INFO, *_REFRESH_FAILS),
     *_tiktok_dying(Outcome.UNCHANGED, _RENEWAL_TWICE | _INFO, Situation.REFRESH_OUTAGE),
     *_tiktok_dead(Outcome.UNAVAILABLE, _RENEWAL_TWICE, Situation.REFRESH_OUTAGE),
     *_tiktok_dead(Outcome.UNAVAILABLE, _RENEWAL_TWICE, "server_error", "temporarily_unavailable"),
@@ -217,9 +228,9 @@ TIKTOK_REFRESHES = [
     *_tiktok_dead(Outcome.MISCONFIGURED, _RENEWAL, Situation.KEY_INVALID, is_platform_wide=True),
     *_tiktok_dying(Outcome.RATE_LIMITED, _RENEWAL, "rate_limit_exceeded", limit_ends_in=MINUTE),
     *_tiktok_dead(Outcome.RATE_LIMITED, _RENEWAL, "rate_limit_exceeded", limit_ends_in=MINUTE),
-    *_tiktok_dead(Outcome.MISCONFIGURED, _RENEWAL, "invalid_client", "unauthorized_client", "invalid_request"),
-    *_tiktok_dead(Outcome.MISCONFIGURED, _RENEWAL, "invalid_scope", "unsupported_grant_type"),
-    *_tiktok_dead(Outcome.MISCONFIGURED, _RENEWAL, "unsupported_response_type"),
+    *_tiktok_dead(Outcome.MISCONFIGURED, _RENEWAL, "invalid_client", "unauthorized_client"),
+    *_tiktok_dead(Outcome.HIDDEN, _RENEWAL, "invalid_request", "invalid_scope", "unsupported_grant_type"),
+    *_tiktok_dead(Outcome.HIDDEN, _RENEWAL, "unsupported_response_type"),
 ]
 
 _youtube = partial(_rows, Platform.YOUTUBE)
@@ -230,7 +241,9 @@ YOUTUBE = [
     *_youtube(Outcome.UNCHANGED, _LIST, Situation.OK),
     *_youtube(Outcome.PICTURE, _LIST | {"youtube.picture": 1}, Situation.OK, has_new_picture=True),
     *_youtube(Outcome.NO_PICTURE, _LIST, Situation.NO_PICTURE, Situation.SILHOUETTE),
-    *_youtube(Outcome.GONE, _LIST, Situation.DELETED, "404 channelNotFound"),
+    *_youtube(Outcome.UNAVAILABLE, _LIST, Situation.PICTURE_LEFT_OUT),
+    *_youtube(Outcome.UNCONFIRMED, _LIST, Situation.DELETED, "404 channelNotFound", "403 channelNotFound"),
+    *_youtube(Outcome.HIDDEN, _LIST, Situation.CHANNEL_REFUSED, "403 channelClosed", "403 channelForbidden"),
     *_youtube(Outcome.RATE_LIMITED, _LIST, Situation.RATE_LIMITED, limit_ends_in=_MIDNIGHT),
     *_youtube(Outcome.RATE_LIMITED, _LIST, "403 quotaExceeded", "403 dailyLimitExceeded", limit_ends_in=_MIDNIGHT),
     *_youtube(Outcome.RATE_LIMITED, _LIST, Situation.USER_LIMIT, Situation.CUSTOM_LIMIT, limit_ends_in=MINUTE),

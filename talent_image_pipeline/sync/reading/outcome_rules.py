@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
-from talent_image_pipeline.platforms.contract import Outcome, Reading
+from talent_image_pipeline.platforms.contract import Outcome, Reading, is_other_account
 from talent_image_pipeline.sync.accounts import is_same_account
 from talent_image_pipeline.sync.limits.quota_rules import DEFAULT_BLOCK
 from talent_image_pipeline.sync.limits.retries import unavailable_backoff
@@ -137,8 +137,7 @@ def _carry_over(account: AccountRecord, reading: Reading) -> LedgerRecord:
     )
     if ledger is None or not is_same_account(ledger, account):
         return blank
-    is_other_upstream = ledger.upstream_id and reading.upstream_id and ledger.upstream_id != reading.upstream_id
-    if is_other_upstream and reading.outcome is not Outcome.UNCHANGED:
+    if is_other_account(ledger.upstream_id, reading) and reading.outcome is not Outcome.UNCHANGED:
         return replace(blank, token_refreshed_at=ledger.token_refreshed_at, consent_ends_at=ledger.consent_ends_at)
     return replace(ledger, talent_id=account.talent_id, handle=account.handle)
 
