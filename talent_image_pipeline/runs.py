@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from talent_image_pipeline.assets.naming import TALENT_TAG, TRIGGER_TAG
+from talent_image_pipeline.automation.instance import open_instance
 from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB
 from talent_image_pipeline.definitions import build_definitions
 from talent_image_pipeline.errors import UserError
@@ -134,8 +135,7 @@ def _job(name: str) -> dg.JobDefinition:
 
 @contextmanager
 def _persistent_instance() -> Iterator[dg.DagsterInstance]:
-    use_dagster_home()
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(use_dagster_home()) as instance:
         yield instance
 
 

@@ -10,6 +10,7 @@ from gettext import gettext
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from talent_image_pipeline.cli.main import EXIT_AFTER_INTERRUPT
 from talent_image_pipeline.cli.user_errors import message_for
@@ -86,6 +87,17 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
                 formatter.write_paragraph()
                 formatter.write_text(f"{gettext('Example')}: {section.example}")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without importing them."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=command.summary)
+            for section in self.sections.values()
+            for name, command in section.commands.items()
+            if name.startswith(incomplete)
+        ]
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what a person can mend is printed as a message, without a traceback."""

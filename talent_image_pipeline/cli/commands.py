@@ -3,6 +3,7 @@
 Each command stands in a module of its own group beside this one; nothing of it is imported before it is used.
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from talent_image_pipeline.cli.command_group import LazyCommand, LazyGroup, Sect
 
 _HERE = "talent_image_pipeline.cli"
 
+_COMPLETION = """\b
+Shell completion, for this session or in your shell's start-up file:
+  eval "$(_TALENT_IMAGES_COMPLETE=bash_source talent-images)"    or zsh_source
+  _TALENT_IMAGES_COMPLETE=fish_source talent-images | source
+"""
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 SECTIONS = {
@@ -34,13 +40,21 @@ SECTIONS = {
     ),
     "Talents": Section(
         commands={
+            "list": LazyCommand(
+                location=f"{_HERE}.talents:list_command",
+                summary="List the talents, where their pictures come from and which of them need attention.",
+            ),
             "show": LazyCommand(
                 location=f"{_HERE}.show:show",
                 summary="Show everything about one talent's picture: accounts, last reads, decision, pin and history.",
             ),
             "refresh": LazyCommand(
                 location=f"{_HERE}.runs:refresh",
-                summary="Read one talent's accounts now and show the picture that wins.",
+                summary="Read talents' accounts now, whether or not they are due, and show the pictures that win.",
+            ),
+            "sync": LazyCommand(
+                location=f"{_HERE}.runs:sync",
+                summary="Sync everyone who is due, or those of the named talents who are.",
             ),
             "rollback": LazyCommand(
                 location=f"{_HERE}.pins:rollback",
@@ -81,7 +95,7 @@ SECTIONS = {
 }
 
 
-@click.group(cls=LazyGroup, sections=SECTIONS, context_settings=_CONTEXT)
+@click.group(cls=LazyGroup, sections=SECTIONS, context_settings=_CONTEXT, epilog=_COMPLETION)
 @click.option(
     "--env-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -95,6 +109,7 @@ SECTIONS = {
 @click.version_option(package_name="talent-image-pipeline", message="%(prog)s %(version)s")
 def talent_images(*, env_file: Path | None, data_dir: Path | None) -> None:
     """Keep one current, valid, well-cropped profile picture for every talent, under a URL that never breaks."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     # Through the environment, so that child processes see the same.
     if env_file is not None:
         os.environ["TALENT_ENV_FILE"] = str(env_file.absolute())

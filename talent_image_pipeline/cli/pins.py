@@ -4,6 +4,7 @@ import anyio
 import click
 
 from talent_image_pipeline.cli.opening import open_database
+from talent_image_pipeline.cli.plain_text import single_line
 from talent_image_pipeline.cli.show import SHORT_HASH
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database.records import VersionRecord
@@ -33,7 +34,7 @@ def rollback(talent: str, version: int | None) -> None:
 
         pinned = anyio.run(pin)
     what = f"the {pinned.source} picture {pinned.picture_hash[:SHORT_HASH]}" if pinned.picture_hash else "initials"
-    click.echo(f"Pinned {talent_id} to version {pinned.version_id}: {what}.")
+    click.echo(f"Pinned {single_line(talent_id)} to version {pinned.version_id}: {what}.")
 
 
 @click.command(epilog="Example: talent-images unpin talent_maya_stone")
@@ -47,7 +48,8 @@ def unpin(talent: str) -> None:
     with open_database(settings) as engine:
         talent_id = find_talent(engine, talent)
         resolution = unpin_talent(engine, talent_id, rules=_rules(settings), now=utc_now())
-    click.echo(f"Unpinned {talent_id}: shows {resolution.source if resolution else 'what it showed'}.")
+    shown = resolution.source if resolution else "the same picture as before"
+    click.echo(f"Unpinned {single_line(talent_id)}: it now shows {shown}.")
 
 
 def _rules(settings: Settings) -> PublishingRules:

@@ -5,11 +5,13 @@ from datetime import timedelta
 import anyio
 import click
 
+from talent_image_pipeline.cli.json_output import json_option, print_json
 from talent_image_pipeline.cli.opening import open_database, progress_bar
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.operations.store_maintenance import (
     DamagedPicture,
     GarbageReport,
+    VerificationReport,
     collect_garbage,
     verify_store,
 )
@@ -24,9 +26,10 @@ from talent_image_pipeline.settings import load_settings
     type=click.FloatRange(min=0),
     default=24.0,
     show_default=True,
-    help="Leave what was stored in the last so many hours.",
+    help="Keep pictures stored within the last N hours.",
 )
-def gc(*, dry_run: bool, grace_hours: float) -> None:
+@json_option
+def gc(*, dry_run: bool, grace_hours: float, as_json: bool) -> None:
     """Remove stored pictures that no account, version or pin refers to.
 
     Safe while a sync is running.
@@ -42,18 +45,24 @@ def gc(*, dry_run: bool, grace_hours: float) -> None:
             )
 
         report = anyio.run(collect)
+    if as_json:
+        print_json(report)
+        return
     verb = "Would remove" if dry_run else "Removed"
     click.echo(f"{verb} {_pictures(len(report.removed))} of {report.bytes / 1e6:.1f} MB.")
     if report.leftovers:
-        click.echo(f"Cleared away {report.leftovers} half-written by processes that were killed.")
+        click.echo(
+            f"Removed {report.leftovers} partial file{'' if report.leftovers == 1 else 's'} left by killed processes."
+        )
     if report.kept:
-        click.echo(f"Kept {_pictures(report.kept)} that came into use meanwhile.")
+        click.echo(f"Kept {_pictures(report.kept)} that came into use in the meantime.")
     if report.not_reached:
-        click.echo(f"Left {_pictures(report.not_reached)}: syncs were reading all the time. Run it again later.")
+        click.echo(f"Skipped {_pictures(report.not_reached)} because syncs were running throughout. Try again later.")
 
 
 @click.command(epilog="Example: talent-images verify")
-def verify() -> None:
+@json_option
+def verify(*, as_json: bool) -> None:
     """Read every stored picture and report damage.
 
     The next sync fetches damaged pictures again. The exit code is 1 when there is damage.
@@ -62,12 +71,19 @@ def verify() -> None:
     with open_database(settings) as engine, progress_bar("Reading") as advance:
         store = PictureStore.from_url(settings.image_store_url)
         report = anyio.run(lambda: verify_store(engine, store, clock=utc_now, on_progress=advance))
-    for picture in report.damaged:
-        click.echo(_damage_words(picture))
-    recovered = f" {_pictures(report.recovered)} found damaged before: sound again." if report.recovered else ""
-    click.echo(f"Checked {_pictures(report.checked)}: {len(report.damaged)} damaged.{recovered}")
+    if as_json:
+        print_json(report)
+    else:
+        _print_verification(report)
     if report.damaged:
         raise click.exceptions.Exit(1)
+
+
+def _print_verification(report: VerificationReport) -> None:
+    for picture in report.damaged:
+        click.echo(_damage_words(picture))
+    recovered = f" {_pictures(report.recovered)} found damaged before, now intact." if report.recovered else ""
+    click.echo(f"Checked {_pictures(report.checked)}: {len(report.damaged)} damaged.{recovered}")
 
 
 def _damage_words(picture: DamagedPicture) -> str:

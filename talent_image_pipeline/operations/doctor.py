@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import unquote, urlsplit
@@ -38,6 +37,8 @@ from talent_image_pipeline.database.rights import describe as describe_rights
 from talent_image_pipeline.database.rights import missing_for_reading, missing_for_runs
 from talent_image_pipeline.database.schema_revision import current_revision, schema_problem
 from talent_image_pipeline.database.url import DatabaseAddressError, parse_database_address
+from talent_image_pipeline.operations.dagster_doctor import DagsterState, judge_dagster
+from talent_image_pipeline.operations.diagnosis import Diagnosis, State, broken, missing, ok, warning
 from talent_image_pipeline.pictures.rendering.rendered_picture import NotAPicture, RenderingUnavailable
 from talent_image_pipeline.pictures.rendering.sandbox import judge_protections
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
@@ -46,10 +47,10 @@ from talent_image_pipeline.pictures.store.picture_store import (
     PictureStoreAddressError,
     PictureStoreUnavailableError,
 )
-from talent_image_pipeline.platforms.contract import Account, Outcome, Platform, PlatformClient
+from talent_image_pipeline.platforms.contract import Account, Outcome, Platform, PlatformClient, Reading
 from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.platforms.transport import ApiTransport
+from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.reporting.check_rules import judge_trusted_origins
 
@@ -58,26 +59,9 @@ _DRAWN_SIDE = 256
 _LIST_DEADLINE_SECONDS = 25.0
 _ANY_HASH = "0" * 64
 _PROBE = "probe"
+_UNTRIED = "talent-images doctor --live tries it."
 _A_LIVING_TOKEN = timedelta(days=30)
 _A_DYING_TOKEN = timedelta(minutes=1)
-
-
-class State(StrEnum):
-    """How a part is, from best to worst."""
-
-    OK = "ok"
-    WARNING = "warning"
-    MISSING = "missing"
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """One part, how it is, and in words what was found and what to do."""
-
-    name: str
-    state: State
-    message: str
 
 
 async def diagnose(
@@ -86,6 +70,8 @@ async def diagnose(
     platforms: Sequence[Platform] = PLATFORMS,
     clock: Clock = utc_now,
     host_deadline_seconds: float = HOST_DEADLINE_SECONDS,
+    dagster: DagsterState | None = None,
+    live: bool = False,
 ) -> list[Diagnosis]:
     """Look at every part once; a part that is broken never keeps the others from being looked at.
 
@@ -94,13 +80,18 @@ async def diagnose(
         platforms: The networks to look at.
         clock: The time.
         host_deadline_seconds: For one platform's host to answer anything at all.
+        dagster: What was found of Dagster's instance; None leaves it out.
+        live: Whether each credential is tried with one cheap call to its platform.
     """
     database, connected = await anyio.to_thread.run_sync(_look_at_database, settings)
     found = [*database, await _look_at_store(settings)]
-    found += await _look_at_credentials(settings, platforms, connected=connected, clock=clock)
+    found += await _look_at_credentials(settings, platforms, connected=connected, clock=clock, live=live)
     found += await _look_at_hosts(settings, deadline_seconds=host_deadline_seconds)
     found += [_look_at_public_url(settings), _look_at_trusted_origins(settings)]
-    return [*found, await _look_at_workers()]
+    found.append(await _look_at_workers())
+    if dagster is not None:
+        found += judge_dagster(dagster, now=clock(), is_embedded=settings.is_embedded)
+    return found
 
 
 def _look_at_database(settings: Settings) -> tuple[list[Diagnosis], Mapping[str, ConnectedCount]]:
@@ -108,44 +99,45 @@ def _look_at_database(settings: Settings) -> tuple[list[Diagnosis], Mapping[str,
     try:
         address = parse_database_address(settings.database_url)
     except DatabaseAddressError as error:
-        return [_broken("database", f"{error}.")], {}
+        return [broken("database", f"{error}.")], {}
     file = address.url.database if address.url.get_backend_name() == "sqlite" else None
     if file is not None and not Path(file).exists():
-        message = f"There is no {address.place} yet; talent-images demo or talent-images migrate makes it."
-        return [Diagnosis(name="database", state=State.MISSING, message=message)], {}
+        place = address.place[0].upper() + address.place[1:]
+        message = f"{place} does not exist yet; talent-images demo or talent-images migrate creates it."
+        return [missing("database", message)], {}
     try:
         engine = open_engine(settings.database_url)
     except DatabaseUnavailableError as error:
-        return [_broken("database", f"{error}.")], {}
+        return [broken("database", f"{error}.")], {}
     try:
         return _look_into_database(engine, place=address.place)
     except sa.exc.SQLAlchemyError as error:
         # Its text would show statements and their parameters.
-        return [_broken("database", f"{address.place} cannot be read ({type(error).__name__}).")], {}
+        return [broken("database", f"{address.place} cannot be read ({type(error).__name__}).")], {}
     finally:
         engine.dispose()
 
 
 def _look_into_database(engine: sa.Engine, *, place: str) -> tuple[list[Diagnosis], Mapping[str, ConnectedCount]]:
-    found = [_ok("database", f"{place} answers.")]
+    found = [ok("database", f"{place} answers.")]
     with read_only(engine).begin() as connection:
         unreadable = missing_for_reading(connection)
     if unreadable:
         # Whatever else there is to look at would be refused too.
-        return [*found, _broken("database rights", describe_rights(unreadable))], {}
+        return [*found, broken("database rights", describe_rights(unreadable))], {}
     try:
         require_app_tables(engine)
     except MissingAppTableError as error:
-        return [*found, _broken("app tables", f"{error}.")], {}
-    found.append(_ok("app tables", "The app's tables are there."))
+        return [*found, broken("app tables", f"{error}.")], {}
+    found.append(ok("app tables", "The app's tables are there."))
     with read_only(engine).begin() as connection:
         current = current_revision(connection)
         connected = maintenance_queries.count_connected(connection)
     problem = schema_problem(current)
     if problem is None:
-        found.append(_ok("migrations", f"Our tables are at revision {current}, the newest."))
+        found.append(ok("migrations", f"Our tables are at revision {current}, the newest."))
     else:
-        found.append(_broken("migrations", problem))
+        found.append(broken("migrations", problem))
     return [*found, *_look_at_rights(engine)], connected
 
 
@@ -154,10 +146,10 @@ def _look_at_rights(engine: sa.Engine) -> list[Diagnosis]:
     if engine.dialect.name != "postgresql":
         return []
     with read_only(engine).begin() as connection:
-        missing = missing_for_runs(connection)
-    if missing:
-        return [_broken("database rights", f"{describe_rights(missing)}")]
-    return [_ok("database rights", "The role may read and write everything that a run reads and writes.")]
+        lacking = missing_for_runs(connection)
+    if lacking:
+        return [broken("database rights", f"{describe_rights(lacking)}")]
+    return [ok("database rights", "The role may read and write everything that a run reads and writes.")]
 
 
 async def _look_at_store(settings: Settings) -> Diagnosis:
@@ -173,13 +165,13 @@ async def _look_at_store(settings: Settings) -> Diagnosis:
             with tempfile.TemporaryFile(dir=directory):
                 pass
     except (PictureStoreAddressError, PictureStoreUnavailableError) as error:
-        return _broken(name, f"{error}.")
+        return broken(name, f"{error}.")
     except TimeoutError:
-        return _broken(name, "The store does not answer.")
+        return broken(name, "The store does not answer.")
     except OSError as error:
-        return _broken(name, f"{directory} cannot be written: {error.strerror}.")
+        return broken(name, f"{directory} cannot be written: {error.strerror}.")
     what = "can be read and written" if directory is not None else "can be read"
-    return _ok(name, f"{store.location} {what}.")
+    return ok(name, f"{store.location} {what}.")
 
 
 def _directory_of(store_url: str) -> Path | None:
@@ -192,8 +184,8 @@ def _directory_of(store_url: str) -> Path | None:
 def _look_at_missing_directory(name: str, directory: Path) -> Diagnosis:
     parent = next(path for path in [*directory.absolute().parents] if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        return _broken(name, f"{directory} is not there and cannot be made: {parent} is not a writable directory.")
-    return Diagnosis(name=name, state=State.MISSING, message=f"{directory} is not there yet; the first sync makes it.")
+        return broken(name, f"{directory} is not there and cannot be made: {parent} is not a writable directory.")
+    return missing(name, f"{directory} is not there yet; the first sync makes it.")
 
 
 async def _look_at_credentials(
@@ -202,17 +194,20 @@ async def _look_at_credentials(
     *,
     connected: Mapping[str, ConnectedCount],
     clock: Clock,
+    live: bool,
 ) -> list[Diagnosis]:
-    """Ask the clients themselves what they could do with these settings, without letting them call anybody."""
+    """Ask the clients themselves what they could do with these settings; only ``live`` lets them call anybody."""
     credentials = credentials_from(settings)
     found: list[Diagnosis] = []
-    async with httpx.AsyncClient(transport=_NoNetwork()) as nowhere:
+    async with httpx.AsyncClient(transport=_NoNetwork()) as nowhere, open_api_client() as network:
         for platform in platforms:
             transport = ApiTransport(nowhere)
             look = _AccessProbe(
                 platform=platform,
                 client=platform.build_client(credentials, transport, clock),
                 ideal=platform.build_client(_with_everything(credentials), transport, clock),
+                bare=platform.build_client(_with_nothing(credentials), transport, clock),
+                live=platform.build_client(credentials, ApiTransport(network), clock) if live else None,
                 now=clock(),
             )
             found += await look.diagnoses(connected.get(platform.name, ConnectedCount()))
@@ -236,6 +231,12 @@ def _with_everything(credentials: PlatformCredentials) -> PlatformCredentials:
     return replace(credentials, **given)
 
 
+def _with_nothing(credentials: PlatformCredentials) -> PlatformCredentials:
+    """Return the same addresses without any credential, to tell what works without one."""
+    optional: dict[str, Any] = {field.name: None for field in fields(credentials) if type(None) in get_args(field.type)}
+    return replace(credentials, **optional)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _AccessProbe:
     """The ways in which one platform's accounts are read, as its own client judges them.
@@ -243,11 +244,15 @@ class _AccessProbe:
     Attributes:
         client: With the credentials that there are.
         ideal: With every credential that there could be.
+        bare: With none.
+        live: With the credentials that there are, and the real platform behind it; None where nobody is to be called.
     """
 
     platform: Platform
     client: PlatformClient
     ideal: PlatformClient
+    bare: PlatformClient
+    live: PlatformClient | None
     now: datetime
 
     async def diagnoses(self, count: ConnectedCount) -> list[Diagnosis]:
@@ -271,17 +276,36 @@ class _AccessProbe:
         account = self._account(lives=_A_LIVING_TOKEN, with_token=with_token)
         (call,) = self.client.plan_calls([account])
         if call.cost > 0:
-            return _ok(name, f"Can be read; {_accounts(count)}.")
+            if self.bare.plan_calls([account])[0].cost > 0:
+                return ok(name, f"Each account's own token is used; {_accounts(count)}.")
+            return await self._trying_to_read(name, account, count)
         # What a client settles without a call, it also answers without one.
         (reading,) = (await self.client.read(call)).readings
         is_ours = self.ideal.plan_calls([account])[0].cost > 0
         return _lacking(name, count, reading.message, is_ours=is_ours)
 
+    async def _trying_to_read(self, name: str, account: Account, count: int) -> Diagnosis:
+        """Read the network's own account, which every network has under its own name."""
+        if self.live is None:
+            return ok(name, f"Is configured; {_accounts(count)}. {_UNTRIED}")
+        (call,) = self.live.plan_calls([replace(account, handle=self.platform.name)])
+        (reading,) = (await self.live.read(call)).readings
+        return _tried(name, reading, count)
+
+    async def _trying_to_renew(self, name: str, account: Account, count: int) -> Diagnosis:
+        """Renew a token that was never handed out: the answer tells whether the application itself is known."""
+        if self.live is None:
+            return ok(name, f"Is configured; {_accounts(count)}. {_UNTRIED}")
+        return _tried(name, (await self.live.refresh_token(account)).failure, count)
+
     async def _renewing(self, account: Account, count: int) -> Diagnosis:
         name = f"{self.platform.label}, renewing tokens"
         failure = (await self.client.refresh_token(account)).failure
         if failure is None or failure.outcome is not Outcome.MISCONFIGURED:
-            return _ok(name, f"Can be asked for; {_accounts(count)}.")
+            bare = (await self.bare.refresh_token(account)).failure
+            if bare is not None and bare.outcome is Outcome.MISCONFIGURED:
+                return await self._trying_to_renew(name, account, count)
+            return ok(name, f"Needs no credential of ours; {_accounts(count)}.")
         return _lacking(name, count, failure.message, is_ours=True)
 
     def _account(self, *, lives: timedelta, with_token: bool) -> Account:
@@ -301,10 +325,19 @@ def _accounts(count: int) -> str:
     return f"{count} connected account{'' if count == 1 else 's'}"
 
 
+def _tried(name: str, reading: Reading | None, count: int) -> Diagnosis:
+    """Judge the answer to a call that was made to try a credential."""
+    if reading is not None and reading.outcome is Outcome.MISCONFIGURED:
+        return broken(name, f"{_accounts(count)}: {reading.message}")
+    if reading is not None and reading.outcome in {Outcome.UNAVAILABLE, Outcome.RATE_LIMITED}:
+        return warning(name, f"Could not be tried now: {reading.message}")
+    return ok(name, f"Was tried just now: the credential is accepted; {_accounts(count)}.")
+
+
 def _lacking(name: str, count: int, message: str, *, is_ours: bool) -> Diagnosis:
     """Judge a way that is not open: bad only where there are accounts that need it."""
     if not count:
-        return _ok(name, f"No connected account needs it. {message}")
+        return ok(name, f"No connected account needs it. {message}")
     state = State.MISSING if is_ours else State.WARNING
     return Diagnosis(name=name, state=state, message=f"{_accounts(count)}: {message}")
 
@@ -334,8 +367,8 @@ async def _look_at_host(client: httpx.AsyncClient, name: str, address: str) -> D
     try:
         await client.head(origin)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        return _broken(name, f"{host} cannot be reached: {_kind_of(error)}.")
-    return _ok(name, f"{host} answers.")
+        return broken(name, f"{host} cannot be reached: {_kind_of(error)}.")
+    return ok(name, f"{host} answers.")
 
 
 def _kind_of(error: Exception) -> str:
@@ -354,13 +387,13 @@ def _look_at_public_url(settings: Settings) -> Diagnosis:
     name = "TALENT_IMAGE_PUBLIC_URL"
     parts = urlsplit(settings.talent_image_public_url)
     if not _is_loopback(parts.hostname or ""):
-        return _ok(name, f"Pictures are published at {parts.hostname}.")
+        if parts.scheme == "http":
+            return warning(name, f"{parts.hostname} is published without TLS: pages served over https block it.")
+        return ok(name, f"Pictures are published at {parts.hostname}.")
     message = "Pictures are published at an address of this machine alone"
     if settings.is_embedded:
-        return _ok(name, f"{message}, as the embedded default does.")
-    return Diagnosis(
-        name=name, state=State.WARNING, message=f"{message}: nobody else sees them. Set it to a public one."
-    )
+        return ok(name, f"{message}, as the embedded default does.")
+    return warning(name, f"{message}: nobody else sees them. Set it to a public one.")
 
 
 def _is_loopback(host: str) -> bool:
@@ -383,9 +416,9 @@ async def _look_at_workers() -> Diagnosis:
             rendered = await workers.render(_drawn_picture())
             finding = judge_protections(await workers.protections())
     except (NotAPicture, RenderingUnavailable, OSError) as failure:
-        return _broken(name, f"A drawn picture could not be rendered: {failure}.")
+        return broken(name, f"A drawn picture could not be rendered: {failure}.")
     message = f"A drawn picture was rendered in {len(rendered.renditions)} sizes. {finding.message}"
-    return Diagnosis(name=name, state=State.OK if finding.is_complete else State.WARNING, message=message)
+    return ok(name, message) if finding.is_complete else warning(name, message)
 
 
 def _drawn_picture() -> bytes:
@@ -393,11 +426,3 @@ def _drawn_picture() -> bytes:
     encoded = io.BytesIO()
     image.resize((_DRAWN_SIDE, _DRAWN_SIDE)).save(encoded, "JPEG")
     return encoded.getvalue()
-
-
-def _ok(name: str, message: str) -> Diagnosis:
-    return Diagnosis(name=name, state=State.OK, message=message)
-
-
-def _broken(name: str, message: str) -> Diagnosis:
-    return Diagnosis(name=name, state=State.BROKEN, message=message)

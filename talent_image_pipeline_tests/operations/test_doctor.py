@@ -12,7 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from talent_image_pipeline.database.migrate import migrate_down
-from talent_image_pipeline.operations.doctor import Diagnosis, State, diagnose
+from talent_image_pipeline.operations.diagnosis import Diagnosis, State
+from talent_image_pipeline.operations.doctor import diagnose
+from talent_image_pipeline.sandbox.server import running_sandbox
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline_tests.pictures.loopback import LoopbackServer, answer
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
@@ -152,7 +154,7 @@ def test_credentials_are_missing_only_where_connected_accounts_need_them(
     assert by_handle.message.startswith("3 connected accounts: ")
     assert "INSTAGRAM_BUSINESS_TOKEN" in by_handle.message
     assert found["Instagram, own token"].state is State.OK
-    assert found["TikTok, own token"].message == "Can be read; 1 connected account."
+    assert found["TikTok, own token"].message == "Each account's own token is used; 1 connected account."
     assert found["TikTok, renewing tokens"].state is State.MISSING
     assert "TIKTOK_CLIENT_KEY" in found["TikTok, renewing tokens"].message
     # No setting can mend this one, only the talent.
@@ -238,3 +240,37 @@ def test_the_embedded_default_may_be_on_loopback(platform: LoopbackServer, tmp_p
     found = examine(settings_with(platform, talent_data_dir=tmp_path / "data"))
 
     assert found["TALENT_IMAGE_PUBLIC_URL"].state is State.OK
+
+
+def examine_live(settings: Settings) -> dict[str, Diagnosis]:
+    found = anyio.run(partial(diagnose, settings, live=True))
+    return {diagnosis.name: diagnosis for diagnosis in found}
+
+
+def test_only_a_live_look_calls_the_platforms_and_finds_out_whether_the_credentials_are_accepted(
+    tmp_path: Path,
+) -> None:
+    tried = ("Instagram, handle alone", "TikTok, renewing tokens", "YouTube, handle alone")
+    with running_sandbox() as sandbox:
+        given: dict[str, Any] = {name.lower(): value for name, value in sandbox.environment.items()}
+        given["talent_data_dir"] = str(tmp_path)
+        still = examine(Settings(**given))
+        assert all("Is configured" in still[name].message for name in tried)
+        assert sandbox.world.calls.counts() == {}
+
+        found = examine_live(Settings(**given))
+        assert {found[name].state for name in tried} == {State.OK}
+        assert all("Was tried just now" in found[name].message for name in tried), found
+
+        wrong = dict.fromkeys(("instagram_business_token", "tiktok_client_secret", "youtube_api_key"), SECRET)
+        found = examine_live(Settings(**given | wrong))
+        assert {name: found[name].state for name in tried} == dict.fromkeys(tried, State.BROKEN), found
+        assert SECRET not in repr(found)
+
+
+def test_a_public_address_without_tls_is_a_warning(platform: LoopbackServer, tmp_path: Path) -> None:
+    found = examine(
+        settings_with(platform, talent_data_dir=tmp_path, talent_image_public_url="http://pictures.example")
+    )
+
+    assert found["TALENT_IMAGE_PUBLIC_URL"].state is State.WARNING

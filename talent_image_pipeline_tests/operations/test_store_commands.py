@@ -90,7 +90,7 @@ def test_rollback_and_unpin_say_what_is_shown(engine: sa.Engine, pictures: list[
 
     unpinned = run("unpin", "ada")
     assert (unpinned.exit_code, shown_address(engine)) == (0, RULES.image_url(pictures[1].content_hash))
-    assert unpinned.output == "Unpinned ada: shows instagram.\n"
+    assert unpinned.output == "Unpinned ada: it now shows instagram.\n"
 
     again = run("unpin", "ada")
     assert again.exit_code == 1
@@ -140,8 +140,10 @@ def test_verify_ends_with_exit_code_1_when_it_finds_damage(
 
 
 def test_doctor_ends_with_exit_code_1_only_when_something_is_broken(
-    engine: sa.Engine, store: PictureStore, monkeypatch: pytest.MonkeyPatch
+    engine: sa.Engine, store: PictureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "dagster.yaml").write_text(f"storage:\n  sqlite:\n    base_dir: {tmp_path}/history\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with LoopbackServer(answer(body=b"")) as platform:
         for name in ("INSTAGRAM", "FACEBOOK", "TIKTOK", "YOUTUBE"):
             monkeypatch.setenv(f"{name}_API_URL", platform.origin)

@@ -146,7 +146,7 @@ def require_talent(engine: sa.Engine, talent_id: str) -> None:
 def _unknown_talent(connection: sa.Connection, talent_id: str) -> str:
     nearest = nearest_talents(talent_id, history_queries.all_talent_names(connection))
     hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
-    return f"There is no talent with the id {talent_id!r}.{hint}"
+    return f"No talent has the id or name {talent_id!r}.{hint}"
 
 
 def nearest_talents(wanted: str, names_by_id: dict[str, str]) -> list[str]:
