@@ -75,7 +75,7 @@ SECTIONS = {
             ),
             "serve": LazyCommand(
                 location=f"{_HERE}.serve:serve",
-                summary="Serve the pictures and the initials over HTTP.",
+                summary="Serve the HTTP API, the pictures and the initials.",
             ),
             "doctor": LazyCommand(
                 location=f"{_HERE}.doctor:doctor",

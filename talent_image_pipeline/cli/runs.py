@@ -8,9 +8,9 @@ from talent_image_pipeline.cli.opening import open_database, progress_bar
 from talent_image_pipeline.cli.plain_text import single_line
 from talent_image_pipeline.cli.show import show
 from talent_image_pipeline.clock import utc_now
+from talent_image_pipeline.database import history_queries, transactions
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.operations.explain import find_talent
-from talent_image_pipeline.operations.listing import list_talents
 from talent_image_pipeline.resources import scope_config
 from talent_image_pipeline.runs import FinishedRun, run_refresh, run_sync
 from talent_image_pipeline.settings import load_settings
@@ -89,7 +89,6 @@ def _require_success(run: FinishedRun) -> None:
 
 def _print_sources(talent_ids: tuple[str, ...]) -> None:
     with open_database(load_settings()) as engine:
-        listing = list_talents(engine)
-    sources = {listed.talent_id: listed.source for listed in listing.talents}
-    for talent_id in talent_ids:
-        click.echo(f"  {single_line(talent_id)}: {sources.get(talent_id, 'unknown')}")
+        talents = transactions.read(engine, history_queries.load_talents, talent_ids)
+    for talent in talents:
+        click.echo(f"  {single_line(talent.talent_id)}: {talent.image_source}")

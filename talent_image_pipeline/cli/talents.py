@@ -1,17 +1,23 @@
 """``list``: which talents there are, where their pictures come from, and which of them need a person."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 import click
+import sqlalchemy as sa
 from rich.table import Table
 
 from talent_image_pipeline.cli.json_output import json_option, print_json
 from talent_image_pipeline.cli.opening import open_console, open_database
 from talent_image_pipeline.cli.table_text import cell, time_cell
-from talent_image_pipeline.operations.listing import TalentListing, list_talents
+from talent_image_pipeline.clock import utc_now
+from talent_image_pipeline.database.gallery_queries import PictureState
+from talent_image_pipeline.operations.overview import MOST_PER_PAGE, TalentSummary, list_talents
 from talent_image_pipeline.platforms.registry import PLATFORMS
-from talent_image_pipeline.settings import load_settings
+from talent_image_pipeline.settings import Settings, load_settings
 
 _SOURCES = (*(platform.name for platform in PLATFORMS), "manual", "initials")
-_ATTENTION_WIDTH = 60
+_MESSAGE_WIDTH = 60
 
 
 @click.command(name="list", epilog="Example: talent-images list --needs-attention")
@@ -23,33 +29,49 @@ _ATTENTION_WIDTH = 60
 @json_option
 def list_command(*, source: str | None, needs_attention: bool, limit: int, as_json: bool) -> None:
     """List the talents, where their pictures come from and which of them need attention."""
-    with open_database(load_settings()) as engine:
-        listing = list_talents(engine, source=source, only_needing_attention=needs_attention, limit=limit or None)
+    settings = load_settings()
+    states = (PictureState.NEEDS_ATTENTION,) if needs_attention else ()
+    with open_database(settings) as engine:
+        found = _talents(engine, settings, sources=(source,) if source else (), states=states)
+        # One more than is shown tells whether there are more.
+        talents = list(islice(found, limit + 1 if limit else None))
+    shown = talents[:limit] if limit else talents
     if as_json:
-        print_json(listing)
+        print_json(shown)
         return
-    open_console().print(_table(listing))
-    shown = len(listing.talents)
-    if shown < listing.total:
-        click.echo(f"{shown} of {listing.total} talents; --limit 0 lists all.")
+    open_console().print(_table(shown))
+    if len(talents) > len(shown):
+        click.echo(f"There are more than {len(shown)}; --limit 0 lists all.")
     else:
-        click.echo(f"{shown} talent{'' if shown == 1 else 's'}.")
+        click.echo(f"{len(shown)} talent{'' if len(shown) == 1 else 's'}.")
 
 
-def _table(listing: TalentListing) -> Table:
+def _talents(
+    engine: sa.Engine, settings: Settings, *, sources: tuple[str, ...], states: tuple[PictureState, ...]
+) -> Iterator[TalentSummary]:
+    """Go through all talents by name, a page at a time."""
+    after: tuple[str, str] | None = None
+    while True:
+        page = list_talents(
+            engine, sources=sources, states=states, after=after, limit=MOST_PER_PAGE, settings=settings, now=utc_now()
+        )
+        yield from page.talents
+        after = page.next_after
+        if after is None:
+            return
+
+
+def _table(talents: list[TalentSummary]) -> Table:
     table = Table()
-    table.add_column("id", no_wrap=True)
-    table.add_column("name", no_wrap=True)
-    table.add_column("picture from", no_wrap=True)
-    table.add_column("synced", no_wrap=True)
-    table.add_column("needs attention", no_wrap=True)
-    for listed in listing.talents:
-        reasons = listing.attention.get(listed.talent_id, ())
+    for heading in ("id", "name", "picture from", "synced", "state", "message"):
+        table.add_column(heading, no_wrap=True)
+    for talent in talents:
         table.add_row(
-            cell(listed.talent_id),
-            cell(listed.name, at_most=28),
-            listed.source + (" (pinned)" if listed.is_pinned else ""),
-            time_cell(listed.last_sync_at) or "never",
-            cell("; ".join(reasons), at_most=_ATTENTION_WIDTH),
+            cell(talent.talent_id),
+            cell(talent.name, at_most=28),
+            cell(talent.source) + (" (pinned)" if talent.is_pinned else ""),
+            time_cell(talent.last_sync_at) or "never",
+            talent.state.replace("_", " "),
+            cell(talent.message, at_most=_MESSAGE_WIDTH),
         )
     return table

@@ -75,8 +75,8 @@ def parsed(*arguments: str) -> Any:
 
 def test_every_report_has_a_form_for_programs() -> None:
     listing = parsed("list", "--needs-attention")
-    assert [talent["talent_id"] for talent in listing["talents"]] == ["eve"]
-    assert listing["talents"][0]["name"] == HOSTILE
+    assert [talent["talent_id"] for talent in listing] == ["eve"]
+    assert listing[0]["name"] == HOSTILE
     assert parsed("show", "ada lovelace")["talent"]["talent_id"] == "ada"
     assert parsed("gc", "--dry-run")["removed"] == []
     assert parsed("verify")["checked"] == 0
@@ -124,3 +124,11 @@ def test_commands_are_completed_in_the_shell_without_being_imported() -> None:
     )
 
     assert process.stdout == "plain,refresh\n[]\n"
+
+
+def test_the_list_can_be_narrowed_and_says_when_it_was_cut() -> None:
+    assert "2 talents." in run("list").output
+    assert "There are more than 1; --limit 0 lists all." in run("list", "--limit", "1").output
+    assert parsed("list", "--source", "instagram") == []
+    assert len(parsed("list", "--source", "initials", "--limit", "0")) == 2
+    assert run("list", "--source", "myspace").exit_code == 2
