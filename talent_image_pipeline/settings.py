@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     talent_image_schema: str | None = None
     talent_api_token: SecretStr | None = Field(default=None)
     talent_dagster_url: str = "http://127.0.0.1:3000"
+    talent_image_public_names: bool = False
+    talent_avatar_redirect: bool = False
+    talent_image_store_public_url: str | None = None
+    talent_service_workers: int = Field(default=1, ge=1, le=64)
+    talent_service_memory_mb: int = Field(default=64, ge=0, le=65_536)
+    talent_service_connections: int = Field(default=2000, ge=1, le=100_000)
+    talent_service_connections_per_client: int = Field(default=500, ge=1, le=100_000)
 
     @classmethod
     def settings_customise_sources(
@@ -85,13 +92,16 @@ class Settings(BaseSettings):
     @field_validator(
         "talent_image_public_url",
         "talent_dagster_url",
+        "talent_image_store_public_url",
         "instagram_api_url",
         "facebook_api_url",
         "tiktok_api_url",
         "youtube_api_url",
     )
     @classmethod
-    def _is_web_address(cls, value: str) -> str:
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("It is not an http(s) address; write it like https://example.com")

@@ -14,6 +14,7 @@ from talent_image_pipeline.database.bulk import insert_for
 from talent_image_pipeline.database.tables import (
     candidate_talents,
     pictures,
+    platform_blocks,
     platform_days,
     platform_quotas,
     profile_image_versions,
@@ -97,11 +98,13 @@ def picture_storage(connection: sa.Connection) -> tuple[int, int]:
 
 
 def quota_states(connection: sa.Connection) -> list[QuotaState]:
-    """Return the limits that are shared by all accounts; those of single tokens are left out."""
+    """Return what is known of the limits that are shared by all accounts; those of single tokens are left out."""
+    quotas, blocks = platform_quotas, platform_blocks
+    is_for_everybody = sa.and_(blocks.c.quota == quotas.c.quota, blocks.c.account_id == "")
     statement = (
-        sa.select(platform_quotas)
-        .where(platform_quotas.c.quota.not_like("%/%"), platform_quotas.c.quota.not_like("%@%"))
-        .order_by(platform_quotas.c.quota)
+        sa.select(quotas, blocks.c.blocked_until)
+        .select_from(quotas.outerjoin(blocks, is_for_everybody))
+        .order_by(quotas.c.quota)
     )
     return [
         QuotaState(

@@ -14,31 +14,71 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from talent_image_pipeline.service.api import batches, profile_image, talents
+from talent_image_pipeline.service.avatar_route import AvatarRoute
 from talent_image_pipeline.service.dependencies import ServiceDependencies
 from talent_image_pipeline.service.errors import add_error_handlers
 from talent_image_pipeline.service.health import ReadinessRoute, answer_alive
+from talent_image_pipeline.service.http_protocol import ConnectionLimits, ConnectionTable
 from talent_image_pipeline.service.initials_route import InitialsRoute
-from talent_image_pipeline.service.picture_route import PictureRoute
+from talent_image_pipeline.service.picture_memory import PictureMemory
+from talent_image_pipeline.service.picture_route import PREFIX, PictureRoute
 from talent_image_pipeline.service.safe_headers import SafeHeaders
+from talent_image_pipeline.settings import Settings
 
 API_PREFIX = "/api/admin"
 OPENAPI_PATH = "/api/openapi.json"
 
 
-def build_service(dependencies: ServiceDependencies, *, on_start: Callable[[], None] | None = None) -> ASGIApp:
+class Service:
+    """The service as an ASGI application: pictures first, everything else through the framework.
+
+    Attributes:
+        connections: The bounds that every connection of the server is under.
+        picture_memory: From which connections answer at once.
+    """
+
+    def __init__(self, app: ASGIApp, pictures: PictureRoute, *, memory: PictureMemory, settings: Settings) -> None:
+        self._app = app
+        self._pictures = pictures
+        # A proxy in front may keep the path of the public address or strip it.
+        self._prefix = urlsplit(settings.talent_image_public_url).path.rstrip("/")
+        self.picture_memory = memory
+        self.connections = ConnectionTable(
+            ConnectionLimits(
+                connections=settings.talent_service_connections,
+                connections_per_client=settings.talent_service_connections_per_client,
+            )
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, below the prefix or not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if self._prefix and path.startswith(f"{self._prefix}/"):
+            scope = {**scope, "root_path": self._prefix}
+            path = path.removeprefix(self._prefix)
+        await (self._pictures if path.startswith(PREFIX) else self._app)(scope, receive, send)
+
+
+def build_service(dependencies: ServiceDependencies, *, on_start: Callable[[], None] | None = None) -> Service:
     """Put the service together; nothing is opened or contacted before the first request.
 
     Args:
         dependencies: What the routes work with; their owner closes them.
         on_start: Called when the service starts, in its event loop; must not block.
     """
-    return _BelowPrefix(
-        build_app(dependencies, on_start=on_start),
-        prefix=urlsplit(dependencies.settings.talent_image_public_url).path.rstrip("/"),
-    )
+    settings = dependencies.settings
+    memory = PictureMemory(limit_bytes=settings.talent_service_memory_mb * 1_000_000)
+    pictures = PictureRoute(dependencies.store, memory)
+    app = build_app(dependencies, pictures, on_start=on_start)
+    return Service(app, pictures, memory=memory, settings=settings)
 
 
-def build_app(dependencies: ServiceDependencies, *, on_start: Callable[[], None] | None = None) -> FastAPI:
+def build_app(
+    dependencies: ServiceDependencies, pictures: PictureRoute, *, on_start: Callable[[], None] | None = None
+) -> FastAPI:
     """Put the application together, as :func:`build_service` serves it."""
 
     @asynccontextmanager
@@ -67,23 +107,9 @@ def build_app(dependencies: ServiceDependencies, *, on_start: Callable[[], None]
     for router in (batches.router, profile_image.router, talents.router):
         app.include_router(router, prefix=API_PREFIX)
     app.router.routes += [
-        Route("/images/{content_hash}/{file_name}", PictureRoute(dependencies.store).respond),
-        Route("/initials/{talent_id}.svg", InitialsRoute(dependencies.engine).respond),
+        Route("/avatars/{talent_id}", AvatarRoute(dependencies, pictures).respond),
+        *InitialsRoute(dependencies).routes(),
         Route("/healthz", answer_alive),
         Route("/readyz", ReadinessRoute(dependencies).respond),
     ]
     return app
-
-
-class _BelowPrefix:
-    """Answers below the path of the public address too, so that a proxy in front may keep the path or strip it."""
-
-    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
-        self._app = app
-        self._prefix = prefix
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell the application which part of the path is not its own."""
-        if self._prefix and scope["type"] == "http" and scope["path"].startswith(f"{self._prefix}/"):
-            scope = {**scope, "root_path": self._prefix}
-        await self._app(scope, receive, send)

@@ -20,8 +20,8 @@ from talent_image_pipeline.sync.planning.scope import SyncScope
 REFRESHES_AT_ONCE: Final = 8
 #: Refreshes that are going or wait for their turn; whoever comes later is asked to come again.
 MOST_REFRESHES: Final = 64
-#: How long a stop waits for what is running.
-SECONDS_TO_END: Final = 20.0
+#: How long a stop waits for what is still running when all requests have ended.
+SECONDS_TO_END: Final = 5.0
 
 
 class TooManyRefreshesError(Exception):

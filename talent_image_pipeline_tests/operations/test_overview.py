@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from talent_image_pipeline.database.gallery_queries import PictureState
 from talent_image_pipeline.database.history_queries import NewVersion, write_versions
 from talent_image_pipeline.database.statistics_queries import PlatformDay, add_to_day
-from talent_image_pipeline.database.tables import candidate_talents, platform_images
+from talent_image_pipeline.database.tables import candidate_talents, platform_blocks, platform_images, platform_quotas
 from talent_image_pipeline.operations.batches import TalentRead, judge_batch
 from talent_image_pipeline.operations.overview import OVERDUE_AFTER, changes_between, count_states, list_talents
 from talent_image_pipeline.operations.statistics import gather_statistics, time_to_live
@@ -165,6 +165,25 @@ def test_the_figures_of_several_runs_add_up_to_those_of_their_day(migrated_engin
     (day,) = statistics.days
     assert (day.calls, day.reads, day.failures, day.downloads) == (6, 4, 2, 2)
     assert {one.within_hours: one.talents for one in statistics.freshness}[24] == 1
+
+
+def test_what_is_known_of_a_limit_is_said_with_how_long_a_platform_is_left_alone(migrated_engine: sa.Engine) -> None:
+    with migrated_engine.begin() as connection:
+        connection.execute(
+            sa.insert(platform_quotas).values(
+                quota="youtube.units", units_day="2026-11-21", units_used=7, updated_at=FRESH
+            )
+        )
+        for account_id in ("", "one-account"):
+            connection.execute(
+                sa.insert(platform_blocks).values(
+                    quota="youtube.units", account_id=account_id, blocked_until=NOW, blocked_because="quota exceeded"
+                )
+            )
+
+    (quota,) = gather_statistics(migrated_engine, now=NOW).quotas
+
+    assert (quota.quota, quota.units_used, quota.blocked_until) == ("youtube.units", 7, NOW)
 
 
 def test_the_time_from_finding_a_change_to_its_picture_being_live_is_measured(migrated_engine: sa.Engine) -> None:

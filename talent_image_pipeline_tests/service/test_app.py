@@ -233,13 +233,24 @@ def test_a_rename_changes_the_drawing_and_its_tag(
     assert drawn_text(after) == "JR"
 
 
-def test_a_name_full_of_markup_stays_text(client: httpx.Client, add_talent: Callable[..., None]) -> None:
-    add_talent(id="one", name='<script>alert(1)</script> & "quotes"')
+def test_a_name_full_of_markup_stays_text(store: PictureStore, engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        insert_talent(connection, id="one", name='<script>alert(1)</script> & "quotes"')
 
-    response = client.get("/initials/one.svg")
+    with running(service_on(store=store, engine=engine, talent_image_public_names=True)) as client:
+        response = client.get("/initials/one.svg")
 
     assert "<script" not in response.text
     assert ET.fromstring(response.content).get("aria-label") == '<script>alert(1)</script> & "quotes"'  # noqa: S314
+
+
+def test_whoever_guesses_an_id_does_not_learn_the_name(client: httpx.Client, add_talent: Callable[..., None]) -> None:
+    add_talent(id="one", name="Jane Doe")
+
+    drawing = client.get("/initials/one.svg")
+
+    assert ET.fromstring(drawing.content).get("aria-label") == "JD"  # noqa: S314
+    assert "Jane" not in drawing.text
 
 
 def test_an_id_with_odd_characters_is_looked_up_as_it_is(client: httpx.Client, add_talent: Callable[..., None]) -> None:

@@ -43,7 +43,7 @@ _WIDEST = 1.15
 _CAPITAL_HEIGHT = 0.75
 _TALLEST = 1.2
 # Of the drawing's 100: letters keep within this distance of the centre, where every app's circle shows them.
-_SAFE_RADIUS = 42
+SAFE_RADIUS = 42
 _LARGEST_FONT = 44
 
 _FONTS = (
@@ -76,13 +76,14 @@ def initials_of(name: str) -> str:
     return first
 
 
-def draw_initials(*, talent_id: str, name: str, size: int = 256) -> str:
+def draw_initials(*, talent_id: str, name: str, size: int = 256, is_titled: bool = True) -> str:
     """Draw the initials of a talent as an SVG document; a silhouette where the name has none.
 
     Args:
         talent_id: Decides the colours.
         name: Decides the letters, and is the picture's text for screen readers.
         size: Width and height, in CSS pixels.
+        is_titled: Whether the name is the picture's text; otherwise the initials are, and nobody learns it from them.
 
     Returns:
         A well-formed document without scripts, styles, links or references.
@@ -94,7 +95,7 @@ def draw_initials(*, talent_id: str, name: str, size: int = 256) -> str:
         raise ValueError(f"{size} px is no size of a picture")
     colours = colours_of(talent_id)
     initials = initials_of(name)
-    label = clean_name(name)[:_LONGEST_TITLE] or _NAMELESS
+    label = (clean_name(name)[:_LONGEST_TITLE] if is_titled else initials) or _NAMELESS
     drawing = _draw_letters(initials, colours) if initials else f'<g fill="{colours.foreground}">{_SILHOUETTE}</g>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 100 100" role="img"'
@@ -114,10 +115,10 @@ def _draw_letters(initials: str, colours: ColourPair) -> str:
 
 def fitting_font_size(initials: str) -> float:
     """Return the font size, in hundredths of the picture's side, at which the initials stay inside its circle."""
-    graphemes = _graphemes(initials)
+    graphemes = graphemes_of(initials)
     width = sum(_width_of(grapheme) for grapheme in graphemes)
     height = _CAPITAL_HEIGHT if _takes_two(graphemes) else _TALLEST
-    return round(min(_LARGEST_FONT, 2 * _SAFE_RADIUS / hypot(width, height)), 1)
+    return round(min(_LARGEST_FONT, 2 * SAFE_RADIUS / hypot(width, height)), 1)
 
 
 def _width_of(grapheme: str) -> float:
@@ -133,7 +134,7 @@ def _takes_two(words: list[str]) -> bool:
 
 
 def _initial_of(word: str) -> str:
-    graphemes = [grapheme for grapheme in _graphemes(word) if has_letter_or_digit(grapheme)]
+    graphemes = [grapheme for grapheme in graphemes_of(word) if has_letter_or_digit(grapheme)]
     spoken_first = [grapheme for grapheme in graphemes if not _VOWEL_WRITTEN_FIRST.fullmatch(grapheme)]
     return _capital(_bounded((spoken_first or graphemes)[0]))
 
@@ -145,14 +146,15 @@ def _capital(grapheme: str) -> str:
     if grapheme.startswith("ß"):
         return "ẞ" + grapheme[1:]
     capitals = unicodedata.normalize("NFC", grapheme.upper())
-    return next(capital for capital in _graphemes(capitals) if has_letter_or_digit(capital))
+    return next(capital for capital in graphemes_of(capitals) if has_letter_or_digit(capital))
 
 
 def _first_emoji(name: str) -> str:
-    return next((_bounded(grapheme) for grapheme in _graphemes(name) if _EMOJI.search(grapheme)), "")
+    return next((_bounded(grapheme) for grapheme in graphemes_of(name) if _EMOJI.search(grapheme)), "")
 
 
-def _graphemes(text: str) -> list[str]:
+def graphemes_of(text: str) -> list[str]:
+    """Return what readers take for single characters."""
     return [match[0] for match in _GRAPHEME.finditer(text)]
 
 
