@@ -3,8 +3,10 @@
 What belongs here: what is read from the instance. What does not: judging it (``operations/dagster_doctor.py``).
 """
 
+import fcntl
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from talent_image_pipeline.operations.dagster_doctor import DagsterState
 #: What a sync by itself needs of the daemon's parts.
 _NEEDED_DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 _UNSET_VARIABLE = re.compile(r'environment variable "([^"]+)" which is not set')
+_opening = threading.Lock()
 _SQLITE_DIRECTORY = re.compile(r"^ *sqlite: *\n(?: *#.*\n)* *base_dir: *(\S+)", re.MULTILINE)
 
 
@@ -40,13 +43,25 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     # Each of its tries to connect would print the driver's whole message; the last one is in the error.
     logging.disable(logging.WARNING)
     try:
-        instance = dg.DagsterInstance.from_config(str(home))
+        with _opened_by_one_at_a_time(home):
+            instance = dg.DagsterInstance.from_config(str(home))
     except (dg.DagsterError, DagsterPostgresException, sa.exc.SQLAlchemyError, ImportError, OSError) as error:
         raise DagsterUnavailableError(f"Dagster cannot be opened in {home}: {_reason(error)}") from None
     finally:
         logging.disable(logging.NOTSET)
     with instance:
         yield instance
+
+
+@contextmanager
+def _opened_by_one_at_a_time(home: Path) -> Iterator[None]:
+    """Keep threads and processes from creating Dagster's SQLite files at the same moment.
+
+    Two that do leave two rows in their version table, after which nobody can open them again.
+    """
+    with _opening, (home / "dagster.yaml").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def look_at_instance(home: Path | None) -> DagsterState:

@@ -1,5 +1,6 @@
 """What is read from Dagster's instance, and what is said where it cannot be opened."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -70,3 +71,13 @@ def test_a_storage_that_cannot_be_opened_is_explained_without_the_password(
     assert says in problem
     assert SECRET not in problem
     assert "\n" not in problem
+
+
+def test_threads_that_open_a_new_home_at_once_leave_one_that_opens_again(home: Path) -> None:
+    def open_once(_: int) -> int:
+        with open_instance(home) as instance:
+            return instance.get_runs_count()
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        assert list(threads.map(open_once, range(8))) == [0] * 8
+    assert open_once(0) == 0
