@@ -152,7 +152,7 @@ class SyncScopeResource(dg.ConfigurableResource[Any]):
     limit: int = Field(default=BATCH_SIZE, description="At most so many talents, the longest waiting first.")
     force: bool = Field(
         default=False,
-        description="Read the talents' accounts now, whether or not they are due. Dead tokens stay unread.",
+        description="Read the talents' accounts now, whether or not they are due.",
     )
     minimum_hours: float = Field(
         default=DUE_AFTER_HOURS, description="How many hours ago a talent's last sync must be for the talent to be due."

@@ -14,6 +14,7 @@ from talent_image_pipeline.sync.reporting.check_rules import Finding
 
 IS_ANSWERING = "is_answering"
 ERROR_BUDGET = "error_budget"
+NOTHING_HELD_BACK = "nothing_held_back"
 ACCOUNTS_STAY_CONNECTED = "accounts_stay_connected"
 NO_TRUSTED_ORIGINS = "no_trusted_origins"
 COLUMNS_MATCH_HISTORY = "columns_match_history"
@@ -32,7 +33,15 @@ def platform_check_specs(*, asset: str, label: str) -> list[dg.AssetCheckSpec]:
             asset=asset,
             description=(
                 f"Reads of {label} do not fail for reasons of our own. An error with a wrong key, a bug, or more than "
-                "5 % failed reads while others are answered."
+                "5 % failed reads while others are answered, or of refused pictures: of all accounts, over 24 hours."
+            ),
+        ),
+        dg.AssetCheckSpec(
+            NOTHING_HELD_BACK,
+            asset=asset,
+            description=(
+                f"{label} takes no more than 5 % of its pictures away within a day, nor asks more than 10 % of its "
+                "accounts to reconnect. What is more is held back until it is contradicted or a person releases it."
             ),
         ),
         dg.AssetCheckSpec(

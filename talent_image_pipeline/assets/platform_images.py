@@ -13,16 +13,23 @@ from talent_image_pipeline.assets.checks import (
     ACCOUNTS_STAY_CONNECTED,
     ERROR_BUDGET,
     IS_ANSWERING,
+    NOTHING_HELD_BACK,
     check_result,
     platform_check_specs,
 )
 from talent_image_pipeline.assets.frames import column_schema, platform_metadata
 from talent_image_pipeline.assets.naming import GROUP, OWNERS
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.database import account_queries, ledger_queries, tables, transactions
+from talent_image_pipeline.database import account_queries, fact_queries, ledger_queries, tables, transactions
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.resources import DatabaseResource, PlatformsResource, SyncScopeResource
-from talent_image_pipeline.sync.reporting.check_rules import judge_answering, judge_connections, judge_error_budget
+from talent_image_pipeline.sync.reporting.check_rules import (
+    CHECKED_PERIOD,
+    judge_answering,
+    judge_connections,
+    judge_error_budget,
+    judge_held,
+)
 from talent_image_pipeline.sync.reporting.reconnects import accounts_waiting_for_their_talent
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
 
@@ -73,12 +80,21 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
         waiting = transactions.read(
             database.engine, accounts_waiting_for_their_talent, platform=platform, now=utc_now()
         )
+        facts = transactions.read(
+            database.engine, fact_queries.platform_facts, platform=platform.name, since=utc_now() - CHECKED_PERIOD
+        )
         context.log.info("[TALENT_IMAGE] %s: %s", platform.label, _summary(report))
         return dg.MaterializeResult(
             metadata=platform_metadata(report, waiting),
             check_results=[
-                check_result(IS_ANSWERING, judge_answering(report)),
-                check_result(ERROR_BUDGET, judge_error_budget(report)),
+                check_result(IS_ANSWERING, judge_answering(facts, not_reached=report.not_reached)),
+                check_result(
+                    ERROR_BUDGET,
+                    judge_error_budget(
+                        facts, internal_errors=report.internal_errors, ended_unanswered=report.ended_unanswered
+                    ),
+                ),
+                check_result(NOTHING_HELD_BACK, judge_held(facts, platform=platform.name)),
                 check_result(ACCOUNTS_STAY_CONNECTED, judge_connections(waiting)),
             ],
         )

@@ -15,10 +15,10 @@ from talent_image_pipeline.assets.checks import COLUMNS_MATCH_HISTORY, check_res
 from talent_image_pipeline.assets.frames import column_schema, resolution_metadata
 from talent_image_pipeline.assets.naming import GROUP, OWNERS, TRIGGER_TAG
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.database import candidate_queries, tables, transactions
+from talent_image_pipeline.database import candidate_queries, fact_queries, tables, transactions
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import DatabaseResource
-from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish, talents_out_of_sync
+from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
 from talent_image_pipeline.sync.reporting.check_rules import judge_columns
 from talent_image_pipeline.sync.reporting.reports import ResolutionReport
 
@@ -52,11 +52,12 @@ def resolved_profile_images_asset() -> dg.AssetsDefinition:
         )
         report = publish(database.engine, candidates, rules=rules, run_id=context.run.run_id, now=utc_now())
         report.seconds = time.perf_counter() - started
-        otherwise = talents_out_of_sync(database.engine, [row.talent_id for row in candidates], rules=rules)
+        otherwise = transactions.read(database.engine, fact_queries.talents_out_of_sync, picture_url=rules.around_hash)
+        talents = transactions.read(database.engine, fact_queries.count_synced_talents)
         _log(context, report)
         return dg.MaterializeResult(
             metadata=resolution_metadata(report),
-            check_results=[check_result(COLUMNS_MATCH_HISTORY, judge_columns(otherwise, talents=report.talents))],
+            check_results=[check_result(COLUMNS_MATCH_HISTORY, judge_columns(otherwise, talents=talents))],
         )
 
     return resolved_profile_images

@@ -77,6 +77,12 @@ SECTIONS = {
                 location=f"{_HERE}.serve:serve",
                 summary="Serve the HTTP API, the pictures and the initials.",
             ),
+            "release": LazyCommand(
+                location=f"{_HERE}.release:release",
+                summary=(
+                    "Drop the pictures that a platform says are gone and that are held back because they are too many."
+                ),
+            ),
             "doctor": LazyCommand(
                 location=f"{_HERE}.doctor:doctor",
                 summary="Report what is configured, what can be reached and what is missing.",

@@ -119,6 +119,7 @@ def _print_failure(console: Console, account: AccountDescription) -> None:
     times = f" ({ledger.consecutive_failures} in a row)" if ledger.consecutive_failures > 1 else ""
     notes = [
         f"{ledger.failure}{times}" if ledger.failure else None,
+        ledger.doubt,
         f"being read by {ledger.claim}" if ledger.claim else None,
         None if ledger.is_of_this_handle else "what was read belongs to an earlier handle",
         f"the talent's consent ends {time_cell(ledger.consent_ends_at)}" if ledger.consent_ends_at else None,

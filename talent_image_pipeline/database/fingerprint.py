@@ -13,6 +13,7 @@ import sqlite3
 from typing import Any, Final
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -30,6 +31,7 @@ _STATE_COLUMNS: Final = (
     "connectionType",
     "accessToken",
     "refreshToken",
+    "expiresAt",
 )
 
 
@@ -78,6 +80,13 @@ def account_fingerprint(columns: sa.FromClause) -> sa.ColumnElement[str]:
 def platform_word(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """Return the platform's name as we write it: in lower case, without blanks around it."""
     return sa.func.lower(sa.func.trim(column, BLANKS))
+
+
+def token_digest(access_token: SecretStr | None) -> str | None:
+    """Return what an access token is known again by, without holding it: 32 hex digits; none where there is none."""
+    if access_token is None:
+        return None
+    return hashlib.sha256(access_token.get_secret_value().encode()).hexdigest()[:32]
 
 
 def register_sqlite_function(connection: sqlite3.Connection) -> None:

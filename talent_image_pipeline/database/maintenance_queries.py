@@ -16,6 +16,7 @@ from talent_image_pipeline.database.tables import pictures, profile_image_pins, 
 
 _REFERENCES: Final[tuple[sa.Column[Any], ...]] = (
     ledger.c.picture_hash,
+    ledger.c.lost_picture_hash,
     profile_image_versions.c.picture_hash,
     profile_image_pins.c.picture_hash,
 )

@@ -71,6 +71,17 @@ class LedgerRecord:
     claimed_until: datetime | None = None
     token_refreshed_at: datetime | None = None
     consent_ends_at: datetime | None = None
+    token_digest: str | None = None
+    same_outcome_reads: int = 0
+    suggested_outcome: Outcome | None = None
+    suggested_since: datetime | None = None
+    held_since: datetime | None = None
+    picture_lost_at: datetime | None = None
+    lost_picture_hash: str | None = None
+    connection_lost_at: datetime | None = None
+    refused_host: str | None = None
+    refused_content_id: str | None = None
+    refused_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

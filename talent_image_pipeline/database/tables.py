@@ -167,10 +167,33 @@ platform_images = sa.Table(
     sa.Column("token_refreshed_at", UtcTimestamp, comment="When we last refreshed the account's token, UTC."),
     sa.Column("token_refresh_started_at", UtcTimestamp, comment="A refresh whose answer is not stored yet, UTC."),
     sa.Column("consent_ends_at", UtcTimestamp, comment="When the talent must consent anew, UTC."),
+    sa.Column("token_digest", sa.Text, comment="Hash of the access token of the last read: knows a renamed account."),
+    sa.Column(
+        "same_outcome_reads", sa.Integer, nullable=False, server_default="0", comment="Reads in a row that ended so."
+    ),
+    sa.Column(
+        "suggested_outcome",
+        EnumText(Outcome),
+        comment="What the answers amount to and is not believed yet: no_picture, gone or needs_reconnect.",
+    ),
+    sa.Column("suggested_since", UtcTimestamp, comment="When the platform first answered so, UTC."),
+    sa.Column(
+        "held_since",
+        UtcTimestamp,
+        comment="Since when it is held back because too many accounts would lose their picture or connection, UTC.",
+    ),
+    sa.Column("picture_lost_at", UtcTimestamp, comment="When the platform's word took the picture away, UTC."),
+    sa.Column("lost_picture_hash", sa.Text, comment="Content hash of that picture, in case too many are lost at once."),
+    sa.Column("connection_lost_at", UtcTimestamp, comment="When the account turned needs_reconnect, UTC."),
+    sa.Column("refused_host", sa.Text, comment="Host of the picture that was refused last."),
+    sa.Column("refused_content_id", sa.Text, comment="The network's id of a picture whose bytes were refused."),
+    sa.Column("refused_at", UtcTimestamp, comment="When those bytes were refused, UTC."),
     sa.Index("platform_images_talent_id_idx", "talent_id"),
     sa.Index("platform_images_picture_hash_idx", "picture_hash"),
     sa.Index("platform_images_claimed_until_idx", "claimed_until"),
+    sa.Index("platform_images_platform_idx", "platform", "outcome"),
     sa.CheckConstraint(one_of("outcome", Outcome), name="platform_images_outcome_check"),
+    sa.CheckConstraint(one_of("suggested_outcome", Outcome), name="platform_images_suggested_outcome_check"),
     sa.CheckConstraint(lower_case_word("platform"), name="platform_images_platform_check"),
     comment="The ledger: one row per social account, with what was last seen and the picture that we own of it.",
 )

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from talent_image_pipeline.database.account_queries import account, fingerprint_now, ledger
+from talent_image_pipeline.database.fingerprint import token_digest
 
 
 class ClaimState(StrEnum):
@@ -118,6 +119,7 @@ def store_new_tokens(
     ledger_columns: dict[str, Any] = {
         "token_refresh_started_at": None,
         "token_refreshed_at": now,
+        "token_digest": token_digest(new.access_token),
         "fingerprint": sa.case((ledger.c.fingerprint == row.fingerprint, after), else_=ledger.c.fingerprint),
     }
     if new.consent_ends_at is not None:
@@ -168,7 +170,7 @@ def _is_as_seen(row: sa.Row[Any], seen: SeenTokens) -> bool:
     if seen.refresh_token is not None:
         return bool(row.refreshToken == seen.refresh_token.get_secret_value())
     is_same_access = seen.access_token is None or row.accessToken == seen.access_token.get_secret_value()
-    return not row.refreshToken and is_same_access
+    return not (row.refreshToken or "").strip() and is_same_access
 
 
 def _app_columns(new: NewTokens) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class LedgerDescription:
     Attributes:
         outcome: How the last read ended; none before the first.
         failure: In words, with what to do about it.
+        doubt: What the platform suggests and is not believed yet, in words; none where it is believed.
         next_read: When the account is read next, in words.
         claim: Which run reads it right now, in words; none when none does.
         is_of_this_handle: Whether it was read under the account's present handle.
@@ -56,6 +57,7 @@ class LedgerDescription:
     next_read: str
     consecutive_failures: int
     failure: str | None
+    doubt: str | None
     picture_hash: str | None
     claim: str | None
     consent_ends_at: datetime | None
@@ -254,11 +256,23 @@ def _ledger(ledger: LedgerRecord, account: AccountRecord, *, now: datetime) -> L
         next_read=_next_read(ledger, account, now=now),
         consecutive_failures=ledger.consecutive_failures,
         failure=ledger.failure,
+        doubt=_doubt(ledger),
         picture_hash=ledger.picture_hash,
         claim=f"run {ledger.claimed_by} until {ledger.claimed_until:%H:%M:%S} UTC" if is_claimed else None,
         consent_ends_at=ledger.consent_ends_at,
         is_of_this_handle=is_same_account(ledger, account),
     )
+
+
+def _doubt(ledger: LedgerRecord) -> str | None:
+    if ledger.suggested_outcome is None or ledger.suggested_outcome is ledger.outcome:
+        return None
+    if ledger.held_since is not None:
+        return (
+            f"{ledger.suggested_outcome} is held back since {ledger.held_since:%Y-%m-%d %H:%M} UTC, as with too many "
+            f"accounts at once; to believe it: talent-images release {ledger.platform}"
+        )
+    return f"{ledger.suggested_outcome} is believed when a read on a later day says the same"
 
 
 def _next_read(ledger: LedgerRecord, account: AccountRecord, *, now: datetime) -> str:
@@ -268,9 +282,7 @@ def _next_read(ledger: LedgerRecord, account: AccountRecord, *, now: datetime) -
         return "with the next run"
     if ledger.fingerprint != account.fingerprint:
         return "with the next run: the account changed"
-    if ledger.next_read_at is None:
-        return "when the account changes"
-    if ledger.next_read_at <= now:
+    if ledger.next_read_at is None or ledger.next_read_at <= now:
         return "with the next run"
     return f"from {ledger.next_read_at:%Y-%m-%d %H:%M} UTC on"
 

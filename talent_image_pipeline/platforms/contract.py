@@ -125,12 +125,21 @@ def is_other_account(remembered: str | None, reading: Reading) -> bool:
     Only ids of one kind compare: an answer that gives none of the remembered kind says nothing. The name by which an id
     was found does not count.
     """
+    comparable = _comparable_ids(remembered, reading)
+    return bool(comparable) and remembered is not None and _bare_id(remembered) not in comparable
+
+
+def is_known_account(remembered: str | None, reading: Reading) -> bool:
+    """Whether an answer is of the very account whose id is remembered; ids compare as in :func:`is_other_account`."""
+    return remembered is not None and _bare_id(remembered) in _comparable_ids(remembered, reading)
+
+
+def _comparable_ids(remembered: str | None, reading: Reading) -> list[str]:
+    """Return the ids in an answer that are of the remembered one's kind."""
     if remembered is None:
-        return False
-    known = _bare_id(remembered)
+        return []
     given = [_bare_id(found) for found in (reading.upstream_id, *reading.also_known_as) if found]
-    comparable = [found for found in given if _kind_of_id(found) == _kind_of_id(known)]
-    return bool(comparable) and known not in comparable
+    return [found for found in given if _kind_of_id(found) == _kind_of_id(_bare_id(remembered))]
 
 
 def _bare_id(upstream_id: str) -> str:

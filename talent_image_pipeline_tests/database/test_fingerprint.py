@@ -38,6 +38,7 @@ def insert_one_account(connection: sa.Connection) -> None:
         {"accessToken": None},
         {"refreshToken": "a"},
         {"refreshToken": ""},
+        {"expiresAt": datetime(2030, 1, 1, tzinfo=UTC)},
     ],
     ids=str,
 )
@@ -55,7 +56,6 @@ def test_every_part_of_the_state_counts(migrated_engine: sa.Engine, change: dict
     [
         {"platform": "Instagram"},
         {"updatedAt": datetime(2030, 1, 1, tzinfo=UTC)},
-        {"expiresAt": datetime(2030, 1, 1, tzinfo=UTC)},
         {"syncStatus": "OK", "syncError": "none", "metadata": {"followers": 3}},
     ],
     ids=str,

@@ -117,11 +117,12 @@ class Reader:
         *,
         run_id: str = "run",
         force: bool = False,
+        minimum_hours: float = 24.0,
         platform: Platform = INSTAGRAM,
     ) -> PlatformReport:
         """Read accounts as they are loaded now."""
         accounts = await asyncio.to_thread(sim.load, self.engine, *account_ids)
-        return await self.session.read(platform, accounts, run_id=run_id, force=force, minimum_hours=24.0)
+        return await self.session.read(platform, accounts, run_id=run_id, force=force, minimum_hours=minimum_hours)
 
     async def until_asked_for(self, handle: str) -> None:
         """Wait until the network was asked for an account."""

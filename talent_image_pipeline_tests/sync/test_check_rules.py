@@ -1,28 +1,37 @@
 """What the data team is told of a run: what is a warning, what is an error, and with which words."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from talent_image_pipeline.database.fact_queries import PlatformFacts
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.sync.reporting.check_rules import (
     judge_answering,
     judge_columns,
     judge_connections,
     judge_error_budget,
+    judge_held,
     judge_trusted_origins,
 )
-from talent_image_pipeline.sync.reporting.reports import AccountFailure, PlatformReport, WaitingAccount
+from talent_image_pipeline.sync.reporting.reports import WaitingAccount
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-def report(*, failures: tuple[AccountFailure, ...] = (), not_reached: int = 0, **outcomes: int) -> PlatformReport:
+def report(
+    *, says: dict[Outcome, str] | None = None, hosts: dict[str, int] | None = None, **outcomes: int
+) -> PlatformFacts:
+    """Return the facts of accounts that were all read just now."""
     counted = Counter({Outcome(outcome): reads for outcome, reads in outcomes.items()})
-    return PlatformReport(platform="instagram", outcomes=counted, failures=list(failures), not_reached=not_reached)
-
-
-def failure(outcome: Outcome, message: str) -> AccountFailure:
-    return AccountFailure(talent_id="ada", handle="ada", outcome=outcome, message=message)
+    return PlatformFacts(
+        outcomes=counted,
+        last_read_at=dict.fromkeys(counted, NOW),
+        messages={outcome: [message] for outcome, message in (says or {}).items()},
+        refused_hosts=Counter(hosts or {}),
+    )
 
 
 @pytest.mark.parametrize("outcomes", [{}, {"picture": 5, "unchanged": 5}, {"no_picture": 1, "gone": 1}])
@@ -48,30 +57,27 @@ def test_a_platform_that_is_down_or_limits_us_is_a_warning_and_no_error(outcomes
 
 def test_an_outage_that_begins_during_the_run_is_no_error() -> None:
     outage = report(picture=100, unavailable=100)
-    outage.ended_unanswered = True
-    assert judge_error_budget(outage).passed
+    assert judge_error_budget(outage, ended_unanswered=True).passed
     assert not judge_answering(outage).passed
 
 
 def test_more_than_a_twentieth_of_failed_reads_on_a_platform_that_is_up_is_an_error_that_names_the_cause() -> None:
-    timeouts = failure(Outcome.UNAVAILABLE, "the store cannot be reached")
-    blown = judge_error_budget(report(picture=94, unavailable=6, failures=(timeouts,)))
+    timeouts = {Outcome.UNAVAILABLE: "the store cannot be reached"}
+    blown = judge_error_budget(report(picture=94, unavailable=6, says=timeouts))
     assert (blown.passed, blown.is_error) == (False, True)
     assert "the store cannot be reached" in blown.message
     assert judge_error_budget(report(picture=95, unavailable=5)).passed
 
 
 def test_one_read_refused_for_our_settings_is_an_error_that_names_the_setting() -> None:
-    wrong_key = failure(Outcome.MISCONFIGURED, "YOUTUBE_API_KEY was refused")
-    finding = judge_error_budget(report(picture=1000, misconfigured=1, failures=(wrong_key,)))
+    wrong_key = {Outcome.MISCONFIGURED: "YOUTUBE_API_KEY was refused"}
+    finding = judge_error_budget(report(picture=1000, misconfigured=1, says=wrong_key))
     assert (finding.passed, finding.is_error) == (False, True)
     assert "YOUTUBE_API_KEY was refused" in finding.message
 
 
 def test_an_error_of_our_own_is_an_error() -> None:
-    buggy = report(picture=1000, unavailable=1)
-    buggy.internal_errors = 1
-    finding = judge_error_budget(buggy)
+    finding = judge_error_budget(report(picture=1000, unavailable=1), internal_errors=1)
     assert (finding.passed, finding.is_error) == (False, True)
 
 
@@ -82,7 +88,7 @@ def test_accounts_that_the_platform_does_not_show_are_no_failure_of_the_platform
 
 
 def test_accounts_that_were_not_reached_are_a_warning() -> None:
-    finding = judge_answering(report(picture=10, not_reached=3))
+    finding = judge_answering(report(picture=10), not_reached=3)
     assert not finding.passed
     assert "3 accounts were not reached" in finding.message
 
@@ -111,5 +117,45 @@ def test_trusted_origins_are_a_warning_that_names_them() -> None:
 
 
 def test_words_do_not_grow_with_the_number_of_failures() -> None:
-    failures = tuple(failure(Outcome.UNAVAILABLE, f"reason {number}") for number in range(50))
-    assert len(judge_answering(report(unavailable=50, failures=failures)).message) < 500
+    many = PlatformFacts(
+        outcomes=Counter({Outcome.UNAVAILABLE: 50}),
+        messages={Outcome.UNAVAILABLE: [f"reason {number}" for number in range(50)]},
+    )
+    assert len(judge_answering(many).message) < 500
+
+
+def test_an_outage_hours_after_the_last_answer_is_no_error() -> None:
+    outage = PlatformFacts(
+        outcomes=Counter({Outcome.PICTURE: 100, Outcome.UNAVAILABLE: 30}),
+        last_read_at={Outcome.PICTURE: NOW - timedelta(hours=9), Outcome.UNAVAILABLE: NOW},
+    )
+    assert judge_error_budget(outage).passed
+    assert not judge_answering(outage).passed
+
+
+def test_fewer_than_five_failures_say_nothing_of_the_whole() -> None:
+    assert judge_error_budget(report(picture=6, unavailable=4)).passed
+    assert not judge_error_budget(report(picture=6, unavailable=5)).passed
+
+
+def test_a_network_that_moved_its_pictures_is_an_error_that_names_the_host() -> None:
+    finding = judge_error_budget(report(refused=20, hosts={"new.cdn.example": 20}))
+    assert (finding.passed, finding.is_error) == (False, True)
+    assert "new.cdn.example (20)" in finding.message
+
+
+def test_what_is_held_back_is_an_error_that_says_how_many_what_the_platform_said_and_how_to_release_it() -> None:
+    assert judge_held(report(picture=5), platform="tiktok").passed
+    held = PlatformFacts(
+        held=Counter({Outcome.GONE: 60, Outcome.NO_PICTURE: 10, Outcome.NEEDS_RECONNECT: 7}),
+        held_messages=["The channel is not in the answer."],
+        held_since=NOW,
+    )
+    finding = judge_held(held, platform="tiktok")
+    assert (finding.passed, finding.is_error) == (False, True)
+    for words in ("70 pictures", "7 accounts", "not in the answer", "talent-images release tiktok"):
+        assert words in finding.message
+
+
+def test_a_check_that_looked_at_nothing_says_so() -> None:
+    assert judge_answering(report()).message == "No account was read within the last 24 hours."

@@ -2,14 +2,14 @@
 
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from talent_image_pipeline.database.records import AccountRecord
+from talent_image_pipeline.database.records import AccountRecord, LedgerRecord
 from talent_image_pipeline.platforms.contract import Outcome, PictureReference, Reading
 from talent_image_pipeline.sync.accounts import is_same_account
 from talent_image_pipeline.sync.reading.outcome_rules import (
@@ -17,12 +17,14 @@ from talent_image_pipeline.sync.reading.outcome_rules import (
     PictureAction,
     StoredReference,
     is_known_to_be_no_picture,
+    is_known_to_be_refused,
     ledger_after,
 )
 from talent_image_pipeline_tests.sync.states import NOW, accounts, make_account, make_ledger
 
 KEEPING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].picture is PictureAction.KEPT]
 DROPPING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].picture is PictureAction.DROPPED]
+REFERENCE = PictureReference(url=SecretStr("https://yt3.ggpht.com/a=s88"), content_id="letter-avatar")
 FAILING = [outcome for outcome in Outcome if CONSEQUENCES[outcome].is_failure]
 
 
@@ -37,6 +39,100 @@ def after(account: AccountRecord, *outcomes: Outcome, **changes: object) -> Acco
 
 def test_every_outcome_has_a_consequence() -> None:
     assert set(CONSEQUENCES) == set(Outcome)
+
+
+DAY = timedelta(days=1)
+SUGGESTIONS = [
+    Reading(outcome=Outcome.UNCONFIRMED, suggests=Outcome.NO_PICTURE, message="no address"),
+    Reading(outcome=Outcome.UNCONFIRMED, suggests=Outcome.GONE, message="left out"),
+    Reading(outcome=Outcome.GONE, message="not found"),
+]
+
+
+def read_at(account: AccountRecord, reading: Reading, now: datetime) -> LedgerRecord:
+    return ledger_after(account, reading, picture=None, now=now, rng=random.Random(1))
+
+
+@pytest.mark.parametrize("reading", SUGGESTIONS, ids=str)
+def test_what_is_not_explicit_drops_a_picture_when_a_later_day_says_the_same(reading: Reading) -> None:
+    account = make_account(ledger=make_ledger())
+    first = read_at(account, reading, NOW)
+    assert (first.outcome, first.picture_hash) == ("unconfirmed", "a" * 64)
+    same_day = read_at(replace(account, ledger=first), reading, NOW + timedelta(hours=20))
+    assert (same_day.outcome, same_day.picture_hash) == ("unconfirmed", "a" * 64)
+    later = read_at(replace(account, ledger=same_day), reading, NOW + DAY)
+    expected = reading.suggests or Outcome.GONE
+    assert (later.outcome, later.picture_hash, later.lost_picture_hash) == (expected, None, "a" * 64)
+
+
+def test_two_looks_on_either_side_of_midnight_are_one() -> None:
+    late = NOW.replace(hour=23, minute=50)
+    first = read_at(make_account(ledger=make_ledger()), SUGGESTIONS[0], late)
+    again = read_at(make_account(ledger=first), SUGGESTIONS[0], late + timedelta(minutes=20))
+    assert again.outcome == "unconfirmed"
+
+
+def test_another_statement_or_a_picture_between_begins_the_second_look_again() -> None:
+    first = read_at(make_account(ledger=make_ledger()), SUGGESTIONS[0], NOW)
+    other = read_at(make_account(ledger=first), SUGGESTIONS[1], NOW + DAY)
+    assert other.outcome == "unconfirmed"
+    shown = Reading(outcome=Outcome.UNCHANGED, message="", picture=REFERENCE)
+    between = read_at(make_account(ledger=first), shown, NOW + DAY)
+    assert read_at(make_account(ledger=between), SUGGESTIONS[0], NOW + 2 * DAY).outcome == "unconfirmed"
+
+
+def test_a_failure_between_two_looks_changes_nothing() -> None:
+    first = read_at(make_account(ledger=make_ledger()), SUGGESTIONS[1], NOW)
+    failed = read_at(make_account(ledger=first), Reading(outcome=Outcome.UNAVAILABLE, message=""), NOW + DAY)
+    assert read_at(make_account(ledger=failed), SUGGESTIONS[1], NOW + 2 * DAY).outcome == "gone"
+
+
+def test_an_account_that_stays_gone_is_looked_at_weekly() -> None:
+    account = make_account(ledger=make_ledger())
+    waits = []
+    now = NOW
+    for _ in range(4):
+        ledger = read_at(account, SUGGESTIONS[2], now)
+        account = replace(account, ledger=ledger)
+        assert ledger.next_read_at is not None
+        waits.append(round((ledger.next_read_at - now) / DAY + 1 / 6))
+        now = ledger.next_read_at + timedelta(hours=4)
+    assert waits == [1, 7, 7, 7]
+
+
+def test_a_renamed_account_with_the_same_token_keeps_its_picture() -> None:
+    ledger = read_at(make_account(ledger=make_ledger()), Reading(outcome=Outcome.UNAVAILABLE, message=""), NOW)
+    renamed = make_account(handle="ada.new", ledger=ledger)
+    assert is_same_account(ledger, renamed)
+    assert read_at(renamed, Reading(outcome=Outcome.UNAVAILABLE, message=""), NOW).picture_hash == "a" * 64
+    other_token = replace(renamed, access_token=SecretStr("another"))
+    assert not is_same_account(ledger, other_token)
+
+
+def test_a_renamed_account_that_answers_with_the_same_id_keeps_its_picture() -> None:
+    account = make_account(handle="ada.new", ledger=make_ledger(upstream_id="17"))
+    failed = Reading(outcome=Outcome.REFUSED, message="", upstream_id="17", picture=REFERENCE)
+    assert read_at(account, failed, NOW).picture_hash == "a" * 64
+    assert read_at(account, replace(failed, upstream_id="18"), NOW).picture_hash is None
+
+
+@pytest.mark.parametrize("handle", ["https://www.instagram.com/Ada/", "@ada", "instagram.com/ada?hl=en", "ADA "])
+def test_an_address_and_the_bare_name_are_the_same_account(handle: str) -> None:
+    assert is_same_account(make_ledger(handle="ada"), make_account(handle=handle))
+
+
+def test_refused_bytes_are_not_downloaded_again_for_a_week() -> None:
+    account = make_account(ledger=make_ledger())
+    refused = Reading(outcome=Outcome.REFUSED, message="too large", picture=REFERENCE)
+    ledger = ledger_after(account, refused, picture=None, now=NOW, rng=random.Random(1), has_refused_bytes=True)
+    assert ledger.refused_host == "yt3.ggpht.com"
+    known = replace(account, ledger=ledger)
+    assert is_known_to_be_refused(known, refused, now=NOW + 6 * DAY)
+    assert not is_known_to_be_refused(known, refused, now=NOW + 7 * DAY)
+    again = read_at(known, refused, NOW + 3 * DAY)
+    assert again.refused_at == NOW
+    healthy = read_at(known, Reading(outcome=Outcome.UNCHANGED, message="", picture=REFERENCE), NOW + DAY)
+    assert (healthy.refused_host, healthy.refused_content_id) == (None, None)
 
 
 def test_only_no_picture_and_gone_drop_a_picture() -> None:
@@ -88,7 +184,7 @@ def test_every_read_is_dated_and_waits_to_reach_the_talent(account: AccountRecor
         (Outcome.UNCONFIRMED, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.HIDDEN, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.REFUSED, timedelta(hours=18), timedelta(hours=24)),
-        (Outcome.GONE, timedelta(days=30), timedelta(days=30)),
+        (Outcome.GONE, timedelta(hours=18), timedelta(hours=24)),
         (Outcome.UNAVAILABLE, timedelta(minutes=1), timedelta(hours=6)),
     ],
 )
@@ -99,22 +195,34 @@ def test_the_next_read_is_when_the_table_says(outcome: Outcome, earliest: timede
     assert NOW + earliest <= ledger.next_read_at <= NOW + latest
 
 
-def test_a_dead_token_has_no_next_read_until_the_account_changes() -> None:
-    ledger = after(make_account(), Outcome.NEEDS_RECONNECT).ledger
-    assert ledger is not None
-    assert ledger.next_read_at is None
+def days_until_read(account: AccountRecord, outcome: Outcome, *, reads: int, **changes: object) -> list[int]:
+    """Return after how many days of the daily run an account is read next, after one, two, ... reads that end so."""
+    days = []
+    for number in range(1, reads + 1):
+        ledger = after(account, *[outcome] * number, **changes).ledger
+        assert ledger is not None
+        assert ledger.next_read_at is not None
+        assert ledger.read_at is not None
+        days.append(round((ledger.next_read_at - ledger.read_at) / DAY + 1 / 6))
+    return days
+
+
+def test_a_dead_token_is_tried_again_after_one_three_and_seven_days_and_weekly_from_then_on() -> None:
+    assert days_until_read(make_account(), Outcome.NEEDS_RECONNECT, reads=5) == [1, 3, 7, 7, 7]
+
+
+def test_what_the_talent_mends_on_the_network_itself_is_looked_at_daily() -> None:
+    assert days_until_read(make_account(), Outcome.NEEDS_RECONNECT, reads=4, is_read_daily=True) == [1, 1, 1, 1]
 
 
 def test_an_account_that_stays_hidden_is_asked_less_and_less_often_down_to_once_a_week() -> None:
     account = make_account(ledger=make_ledger())
-    waits = []
-    for reads in range(1, 7):
-        ledger = after(account, *[Outcome.HIDDEN] * reads).ledger
-        assert ledger is not None
-        assert ledger.next_read_at is not None
-        assert ledger.read_at is not None
-        waits.append((ledger.next_read_at - ledger.read_at) / timedelta(days=1))
-    assert [round(wait + 0.2) for wait in waits] == [1, 2, 4, 7, 7, 7]
+    assert days_until_read(account, Outcome.HIDDEN, reads=6) == [1, 2, 4, 7, 7, 7]
+
+
+def test_failures_of_another_kind_do_not_make_the_waits_longer() -> None:
+    account = after(make_account(ledger=make_ledger()), *[Outcome.UNAVAILABLE] * 5)
+    assert days_until_read(account, Outcome.HIDDEN, reads=1) == [1]
 
 
 def test_what_is_not_confirmed_keeps_the_picture_and_says_why() -> None:

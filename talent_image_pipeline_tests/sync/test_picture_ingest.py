@@ -3,15 +3,18 @@
 import asyncio
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from PIL import Image, ImageDraw, ImageFont
 
+from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database.records import PictureRecord
 from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, CropBox, RenderedPicture
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.reading.picture_ingest import is_the_same_picture, picture_record
+from talent_image_pipeline.sync.reading.picture_ingest import may_be_the_same_picture, picture_record
 from talent_image_pipeline_tests.pictures.picture_files import astronaut, encoded
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync import simulated_run as sim
@@ -40,19 +43,19 @@ def rendered(*, side: int = 320, looks: str = LOOKS, content_hash: str = "new") 
 OWNED: PictureRecord = picture_record(rendered(content_hash="owned"))
 
 
-def test_the_same_look_in_other_bytes_is_the_same_picture() -> None:
-    assert is_the_same_picture(OWNED, rendered())
-    assert is_the_same_picture(OWNED, rendered(side=400))
-    assert not is_the_same_picture(OWNED, rendered(looks=LOOKS_OTHERWISE))
+def test_only_what_looks_the_same_may_be_the_same_picture() -> None:
+    assert may_be_the_same_picture(OWNED, rendered())
+    assert may_be_the_same_picture(OWNED, rendered(side=400))
+    assert not may_be_the_same_picture(OWNED, rendered(looks=LOOKS_OTHERWISE))
 
 
 def test_a_clearly_larger_source_replaces_a_small_picture_but_not_one_that_is_large_enough() -> None:
-    assert not is_the_same_picture(OWNED, rendered(side=480))
-    assert is_the_same_picture(replace(OWNED, width=512, height=512), rendered(side=1080))
+    assert not may_be_the_same_picture(OWNED, rendered(side=480))
+    assert may_be_the_same_picture(replace(OWNED, width=512, height=512), rendered(side=1080))
 
 
 def test_a_damaged_picture_is_never_the_same() -> None:
-    assert not is_the_same_picture(replace(OWNED, is_damaged=True), rendered(content_hash="owned"))
+    assert not may_be_the_same_picture(replace(OWNED, is_damaged=True), rendered(content_hash="owned"))
 
 
 def test_a_row_counts_all_bytes_of_a_picture() -> None:
@@ -63,7 +66,8 @@ def test_a_row_counts_all_bytes_of_a_picture() -> None:
 def engine(migrated_engine: sa.Engine) -> sa.Engine:
     with migrated_engine.begin() as connection:
         insert_talent(connection, id="ada")
-        insert_account(connection, id="ada", talent_id="ada", handle="ada", access_token="token-of-ada")
+        far = utc_now() + timedelta(days=50)
+        insert_account(connection, id="ada", talent_id="ada", handle="ada", access_token="token-of-ada", expires_at=far)
     return migrated_engine
 
 
@@ -79,7 +83,7 @@ def test_a_picture_that_the_network_encoded_anew_under_a_new_name_keeps_its_hash
             before = sim.ledger_of(engine, "ada")
             networks.bodies = {"renamed": encoded(portrait, "JPEG", quality=80)}
             networks.answers = {"ada": lambda: networks.user_with_picture("ada", picture="renamed")}
-            report = await reader.read(["ada"], force=True)
+            report = await reader.read(["ada"], minimum_hours=0)
             after = sim.ledger_of(engine, "ada")
             assert (report.outcomes, report.pictures_changed) == ({Outcome.UNCHANGED: 1}, 0)
             assert before is not None
@@ -88,6 +92,40 @@ def test_a_picture_that_the_network_encoded_anew_under_a_new_name_keeps_its_hash
             assert after["content_id"] != before["content_id"]
             again = await reader.read(["ada"], force=True, run_id="again")
             assert (again.outcomes, again.downloads) == ({Outcome.UNCHANGED: 1}, 0)
+
+    asyncio.run(act())
+
+
+def logo(text: str, *, quality: int = 90) -> bytes:
+    """Return a team's logo: large plain areas and one line of text."""
+    picture = Image.new("RGB", (320, 320), "#123a7c")
+    drawing = ImageDraw.Draw(picture)
+    drawing.ellipse((20, 20, 300, 300), outline="white", width=10)
+    drawing.text((60, 130), text, fill="white", font=ImageFont.load_default(size=56))
+    return encoded(picture, "JPEG", quality=quality)
+
+
+@pytest.mark.parametrize(
+    ("new", "force", "is_published"),
+    [
+        (logo("TEAM 26"), False, True),
+        (logo("TEAM 25", quality=70), False, False),
+        (logo("TEAM 25", quality=70), True, True),
+    ],
+    ids=["one digit changed", "encoded anew", "encoded anew and a person asks"],
+)
+def test_a_picture_that_merely_resembles_the_old_one_is_published(
+    engine: sa.Engine, tmp_path: Path, new: bytes, force: bool, is_published: bool
+) -> None:
+    networks = Networks(has_pictures=True, bodies={"ada": logo("TEAM 25")})
+
+    async def act() -> None:
+        async with reading(engine, tmp_path, networks=networks) as reader:
+            await reader.read(["ada"])
+            networks.bodies = {"renamed": new}
+            networks.answers = {"ada": lambda: networks.user_with_picture("ada", picture="renamed")}
+            report = await reader.read(["ada"], force=force, minimum_hours=0)
+            assert report.pictures_changed == is_published
 
     asyncio.run(act())
 

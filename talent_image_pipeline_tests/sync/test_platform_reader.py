@@ -21,6 +21,9 @@ from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync import simulated_run as sim
 from talent_image_pipeline_tests.sync.loopback_networks import Networks, Reader, reading
 
+#: A token of unknown age would be refreshed first.
+FAR = utc_now() + timedelta(days=50)
+
 Act = Callable[[Reader], Awaitable[None]]
 
 
@@ -57,7 +60,11 @@ def connect(engine: sa.Engine, number: int, **changes: Any) -> list[str]:
     with engine.begin() as connection:
         for handle in handles:
             insert_talent(connection, id=f"talent of {handle}")
-            values = {"handle": handle, "access_token": f"token-of-{handle}"} | changes
+            values: dict[str, Any] = {
+                "handle": handle,
+                "access_token": f"token-of-{handle}",
+                "expires_at": FAR,
+            } | changes
             insert_account(connection, id=handle, talent_id=f"talent of {handle}", **values)
     return handles
 
@@ -256,7 +263,7 @@ def test_a_platform_that_says_stop_gets_no_further_call_in_this_run_nor_in_the_n
         assert connection.scalar(sa.select(sa.func.min(platform_images.c.next_read_at))) > utc_now()
 
 
-def test_a_platform_that_refuses_our_own_request_is_asked_once(migrated_engine: sa.Engine, go: Go) -> None:
+def test_a_request_that_two_accounts_hear_refused_is_not_made_for_a_third(migrated_engine: sa.Engine, go: Go) -> None:
     handles = connect(migrated_engine, 10)
 
     async def act(reader: Reader) -> None:
@@ -264,7 +271,7 @@ def test_a_platform_that_refuses_our_own_request_is_asked_once(migrated_engine: 
         report = await reader.read(handles)
         assert report.outcomes == {Outcome.MISCONFIGURED: 10}
 
-    assert go(act, limits=ReadingLimits(api_concurrency=1)).reads.total() == 1
+    assert go(act, limits=ReadingLimits(api_concurrency=1)).reads.total() == 2
 
 
 def test_a_token_that_is_refused_is_refreshed_once_and_the_account_is_read(migrated_engine: sa.Engine, go: Go) -> None:

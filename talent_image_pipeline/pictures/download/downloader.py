@@ -80,6 +80,10 @@ class PictureRefused(Exception):  # noqa: N818
     """A safety rule was broken. The text names the rule and at most the host."""
 
 
+class PictureBytesRefused(PictureRefused):
+    """What came broke a rule, not the address: it will come again under the same content id."""
+
+
 class PictureUnavailable(Exception):  # noqa: N818
     """No picture came. The text names the kind of failure and at most the host.
 
@@ -244,13 +248,15 @@ class PictureDownloader:
     async def _read_body(self, response: aiohttp.ClientResponse, *, host: str) -> bytes:
         cap = self._limits.max_bytes
         if response.content_length is not None and response.content_length > cap:
-            raise PictureRefused(f"{host} declares a body of {response.content_length} bytes; at most {cap} are taken")
+            raise PictureBytesRefused(
+                f"{host} declares a body of {response.content_length} bytes; at most {cap} are taken"
+            )
         body = bytearray()
         async for chunk in response.content.iter_any():
             self.bytes_received += len(chunk)
             body += chunk
             if len(body) > cap:
-                raise PictureRefused(f"{host} sends more than {cap} bytes")
+                raise PictureBytesRefused(f"{host} sends more than {cap} bytes")
         if not body:
             raise PictureUnavailable(f"{host} sends an empty body", is_retryable=True)
         return bytes(body)
@@ -268,7 +274,7 @@ def _check_status(status: int, *, host: str) -> None:
 def _check_encoding(response: aiohttp.ClientResponse, *, host: str) -> None:
     encodings = ",".join(response.headers.getall(hdrs.CONTENT_ENCODING, [])).split(",")
     if any(encoding.strip().lower() not in {"", "identity"} for encoding in encodings):
-        raise PictureRefused(f"{host} compresses the body, which was not asked for: it may unfold to any size")
+        raise PictureBytesRefused(f"{host} compresses the body, which was not asked for: it may unfold to any size")
 
 
 def _read_location(response: aiohttp.ClientResponse, *, host: str) -> str:

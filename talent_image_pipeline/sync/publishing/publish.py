@@ -41,6 +41,13 @@ class PublishingRules:
         """Return the address under which a picture is published; none for initials."""
         return None if picture_hash is None else rendition_url(self.public_url, picture_hash)
 
+    @property
+    def around_hash(self) -> tuple[str, str]:
+        """What stands before and after a picture's hash in its address."""
+        any_hash = "0" * 64
+        before, _, after = rendition_url(self.public_url, any_hash).partition(any_hash)
+        return before, after
+
 
 def publish(
     engine: sa.Engine, candidates: Sequence[Candidate], *, rules: PublishingRules, run_id: str | None, now: datetime
@@ -89,30 +96,6 @@ def publish_choice(
     history_queries.write_talent_columns(connection, [_columns(state.talent, resolution, None, rules=rules)])
     history_queries.write_versions(connection, [_new_version(state, resolution)], run_id=None, now=now)
     return resolution
-
-
-def talents_out_of_sync(engine: sa.Engine, talent_ids: Sequence[str], *, rules: PublishingRules) -> list[str]:
-    """Return the talents whose columns show something else than their current version, or a picture we do not own."""
-    found: list[str] = []
-    for batch in batches(sorted(talent_ids), size=TALENTS_PER_TRANSACTION):
-        found += transactions.read(engine, _out_of_sync_in, batch, rules=rules)
-    return found
-
-
-def _out_of_sync_in(connection: sa.Connection, talent_ids: Sequence[str], *, rules: PublishingRules) -> list[str]:
-    versions = history_queries.current_versions(connection, talent_ids)
-    hashes = {version.picture_hash for version in versions.values() if version.picture_hash is not None}
-    owned = ledger_queries.load_pictures(connection, hashes)
-    found: list[str] = []
-    for talent in history_queries.load_talents(connection, talent_ids):
-        version = versions.get(talent.talent_id)
-        if version is None or talent.image_source == MANUAL:
-            continue
-        shown = (talent.image_source, talent.image_url)
-        is_owned = version.picture_hash is None or version.picture_hash in owned
-        if shown != (version.source, rules.image_url(version.picture_hash)) or not is_owned:
-            found.append(talent.talent_id)
-    return found
 
 
 def _publish_batch(

@@ -132,10 +132,13 @@ class Caller:
 
     async def _attempt(self, call: Call, *, deadline: datetime) -> CallResult:
         """Make one try, unless the platform is to be left alone."""
-        left_alone = self._why_not_to_call(call) or await self._wait_for_turn(call, deadline=deadline)
+        left_alone = self._why_not_to_call(call)
         if left_alone is not None:
             self.report.without_call += len(call.accounts)
             return left_alone
+        blocked = await self.tools.gate.admit(call, deadline=deadline)
+        if blocked is not None:
+            return await self._make_what_fits(call, blocked, deadline=deadline)
         result = await self.tools.client.read(call)
         self.tools.circuit.record(answered=any(map(_is_answer, result.readings)))
         for account, reading in zip(call.accounts, result.readings, strict=True):
@@ -151,11 +154,17 @@ class Caller:
         refusal = self.refusals.message(call.quota)
         return None if refusal is None else _for_all(call, Outcome.MISCONFIGURED, refusal)
 
-    async def _wait_for_turn(self, call: Call, *, deadline: datetime) -> CallResult | None:
-        blocked = await self.tools.gate.admit(call, deadline=deadline)
-        if blocked is None:
-            return None
-        return _for_all(call, Outcome.RATE_LIMITED, _message_of(blocked), retry_at=blocked.until)
+    async def _make_what_fits(self, call: Call, blocked: Blocked, *, deadline: datetime) -> CallResult:
+        """Make the call for as many of its accounts as the limit has room for; the others wait until it ends."""
+        fitting = blocked.room if 0 < blocked.room < call.cost == len(call.accounts) else 0
+        rest = replace(call, accounts=call.accounts[fitting:])
+        left_for_later = _for_all(rest, Outcome.RATE_LIMITED, _message_of(blocked), retry_at=blocked.until)
+        self.report.without_call += len(rest.accounts)
+        if not fitting:
+            return left_for_later
+        part = replace(call, accounts=call.accounts[:fitting], cost=fitting)
+        made = await self._attempt(part, deadline=deadline)
+        return replace(made, readings=made.readings + left_for_later.readings)
 
     def _to_be_looked_at_daily(self, result: CallResult) -> CallResult:
         """Let readings that cost no call be repeated every day: our settings may change where the account does not."""

@@ -62,9 +62,11 @@ class AccountReading:
         reading: How the read ended so far.
         picture: What the ledger is to remember of a picture that was stored.
         record: The stored picture's row; none when the picture that we own already stays.
+        has_refused_bytes: Whether the picture's bytes broke a rule.
     """
 
     account: ClaimedAccount
     reading: Reading
     picture: StoredReference | None = None
     record: PictureRecord | None = None
+    has_refused_bytes: bool = False

@@ -6,12 +6,13 @@ What does not: download, rendering and storing (``picture_ingest.py``).
 
 from dataclasses import dataclass, replace
 
+from talent_image_pipeline.database.records import AccountRecord
 from talent_image_pipeline.pictures.download.downloader import PictureExpired
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.sync.accounts import is_same_account
 from talent_image_pipeline.sync.reading.caller import Caller
 from talent_image_pipeline.sync.reading.claimed_accounts import AccountReading
-from talent_image_pipeline.sync.reading.outcome_rules import is_known_to_be_no_picture
+from talent_image_pipeline.sync.reading.outcome_rules import is_known_to_be_no_picture, is_known_to_be_refused
 from talent_image_pipeline.sync.reading.picture_ingest import IngestResult
 from talent_image_pipeline.sync.reading.tools import PlatformTools
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
@@ -25,7 +26,8 @@ class PictureStage:
         tools: The platform and what reading it needs.
         caller: Asks the platform again for an address that is dead already.
         report: Where seconds and our own errors are counted.
-        force: Whether what turned out to be no picture is looked at again.
+        force: Whether a person asked: what turned out to be no picture, or was refused, is looked at again, and new
+            bytes are taken however much they resemble the old ones.
     """
 
     tools: PlatformTools
@@ -42,7 +44,13 @@ class PictureStage:
             self.report.add_internal_error(error)
             message = f"an error of this pipeline: {type(error).__name__}"
             result = IngestResult(reading=replace(found.reading, outcome=Outcome.UNAVAILABLE, message=message))
-        return replace(found, reading=result.reading, picture=result.picture, record=result.record)
+        return replace(
+            found,
+            reading=result.reading,
+            picture=result.picture,
+            record=result.record,
+            has_refused_bytes=result.has_refused_bytes,
+        )
 
     async def _ingest(self, found: AccountReading) -> IngestResult:
         try:
@@ -60,13 +68,23 @@ class PictureStage:
 
     async def _ingest_once(self, found: AccountReading, reading: Reading) -> IngestResult:
         record = found.account.record
-        if not self.force and is_known_to_be_no_picture(record, reading):
-            message = (record.ledger and record.ledger.failure) or "the picture was drawn by the network"
-            return IngestResult(reading=replace(reading, outcome=Outcome.NO_PICTURE, message=message))
+        if not self.force and (known := self._known(record, reading)) is not None:
+            return IngestResult(reading=known)
         ledger = record.ledger if is_same_account(record.ledger, record) else None
         return await self.tools.ingest.ingest(
             reading,
             hosts=self.tools.platform.picture_hosts,
             current=found.account.owned,
             current_etag=ledger.picture_etag if ledger else None,
+            takes_new_bytes=self.force,
         )
+
+    def _known(self, record: AccountRecord, reading: Reading) -> Reading | None:
+        """Return the reading of a picture that need not be downloaded, because what came of it is known."""
+        if is_known_to_be_no_picture(record, reading):
+            message = (record.ledger and record.ledger.failure) or "the picture was drawn by the network"
+            return replace(reading, outcome=Outcome.NO_PICTURE, message=message)
+        if is_known_to_be_refused(record, reading, now=self.tools.clock()):
+            message = (record.ledger and record.ledger.failure) or "the picture was refused within the last week"
+            return replace(reading, outcome=Outcome.REFUSED, message=message)
+        return None

@@ -25,6 +25,7 @@ from talent_image_pipeline.sync.reading.claimed_accounts import AccountReading, 
 from talent_image_pipeline.sync.reading.claims import Claims
 from talent_image_pipeline.sync.reading.fresh_tokens import FreshTokens
 from talent_image_pipeline.sync.reading.picture_stage import PictureStage
+from talent_image_pipeline.sync.reading.probes import OwedAccounts, split_off_probes
 from talent_image_pipeline.sync.reading.refusals import Refusals
 from talent_image_pipeline.sync.reading.tools import PlatformTools, ReadingLimits
 from talent_image_pipeline.sync.reading.writer import Writer
@@ -123,12 +124,23 @@ class _PlatformReader:
     async def read(self, owed: Sequence[AccountRecord]) -> None:
         """Run all stages until every account is read, or the deadline has passed."""
         await self.tools.gate.load()
+        accounts = split_off_probes(owed, force=self.force)
         try:
             async with self.claims.held():
-                await self._run_stages(owed)
+                await self._run_stages(accounts.now)
+                await self._read_suspended(accounts)
         finally:
             with anyio.CancelScope(shield=True):
                 await self.tools.gate.save()
+
+    async def _read_suspended(self, accounts: OwedAccounts) -> None:
+        """Read the accounts that a mass of dead tokens put off, once one of the probes among them was answered."""
+        if not accounts.suspended:
+            return
+        if self.writer.has_accepted(accounts.probes):
+            await self._run_stages(accounts.suspended)
+        else:
+            self.report.suspended += len(accounts.suspended)
 
     async def _run_stages(self, owed: Sequence[AccountRecord]) -> None:
         concurrency = min(self.limits.api_concurrency, self.tools.platform.concurrency)

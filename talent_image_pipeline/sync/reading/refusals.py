@@ -13,7 +13,7 @@ from talent_image_pipeline.platforms.contract import Outcome, Reading, Scope
 RENEWALS = "token refreshes"
 
 #: Outcomes that show that the platform takes our requests.
-_ACCEPTED = frozenset(
+ACCEPTED_OUTCOMES = frozenset(
     {
         Outcome.PICTURE,
         Outcome.UNCHANGED,
@@ -40,7 +40,7 @@ class Refusals:
 
     def record(self, kind: str, account_id: str, reading: Reading) -> None:
         """Take in what one account heard."""
-        if reading.outcome in _ACCEPTED:
+        if reading.outcome in ACCEPTED_OUTCOMES:
             self.record_accepted(kind)
         elif reading.outcome is Outcome.MISCONFIGURED and reading.scope is Scope.PLATFORM:
             self._of_everybody[kind] = reading.message

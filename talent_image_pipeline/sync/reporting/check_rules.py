@@ -1,17 +1,25 @@
 """What a report says about health: which checks pass, and what the data team is told.
 
-What belongs here: pure judgements of reports, with the thresholds and their reasons.
+What belongs here: pure judgements of what the ledger says of all accounts, with the thresholds and their reasons.
 What does not: Dagster's check results (``assets/checks.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from talent_image_pipeline.database.fact_queries import PlatformFacts
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.reporting.reports import AccountFailure, PlatformReport, WaitingAccount
+from talent_image_pipeline.sync.reporting.reports import WaitingAccount
 
+#: The checks speak of reads that ended within this time, whichever run they belonged to.
+CHECKED_PERIOD = timedelta(hours=24)
 #: More failed reads than this on a platform that answers others are our problem, not a passing one.
 ERROR_BUDGET = 0.05
+#: Fewer failures say nothing of the whole, however few accounts there are.
+FEWEST_FAILURES = 5
+#: A platform that answered nobody for so long before the newest failure is down.
+_OUTAGE_BEGINS_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,51 +39,108 @@ class Finding:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def judge_answering(report: PlatformReport) -> Finding:
-    """Whether the platform answers: a platform that is down or limits us is a warning, never an error."""
-    unavailable = report.outcomes[Outcome.UNAVAILABLE]
-    limited = report.outcomes[Outcome.RATE_LIMITED]
-    numbers: dict[str, float] = {"reads": report.reads, "unavailable": unavailable, "rate_limited": limited}
-    if not unavailable and not limited and not report.not_reached:
-        return Finding(passed=True, message=f"All {report.reads} reads were answered.", numbers=numbers)
+def judge_answering(facts: PlatformFacts, *, not_reached: int = 0) -> Finding:
+    """Whether the platform answers: a platform that is down or limits us is a warning, never an error.
+
+    Args:
+        facts: How the last reads of all its accounts ended.
+        not_reached: Accounts that the run did not get to before its deadline.
+    """
+    unavailable = facts.outcomes[Outcome.UNAVAILABLE]
+    limited = facts.outcomes[Outcome.RATE_LIMITED]
+    numbers: dict[str, float] = {"reads": facts.reads, "unavailable": unavailable, "rate_limited": limited}
+    if not unavailable and not limited and not not_reached:
+        return Finding(passed=True, message=_all_answered(facts), numbers=numbers)
     parts = []
     if unavailable:
-        parts.append(f"{unavailable} of {report.reads} reads were not answered; they are repeated after a backoff")
+        parts.append(f"{unavailable} of {facts.reads} accounts were not answered; they are read again after a backoff")
     if limited:
-        parts.append(f"{limited} of {report.reads} reads wait until a limit ends")
-    if report.not_reached:
-        parts.append(f"{report.not_reached} accounts were not reached before the deadline; they stay due")
-    message = "; ".join(parts) + f". Every picture stays.{_examples(report.failures, _UNANSWERED)}"
+        parts.append(f"{limited} of {facts.reads} accounts wait until a limit ends")
+    if not_reached:
+        parts.append(f"{not_reached} accounts were not reached before the deadline; they stay due")
+    message = "; ".join(parts) + f". Every picture stays.{_examples(facts, _UNANSWERED)}"
     return Finding(passed=False, message=message, numbers=numbers)
 
 
-def judge_error_budget(report: PlatformReport) -> Finding:
-    """Whether reads fail for reasons of our own: a wrong key, a bug, or too many failures on a platform that is up."""
-    unavailable = report.outcomes[Outcome.UNAVAILABLE]
-    misconfigured = report.outcomes[Outcome.MISCONFIGURED]
-    failed = unavailable + misconfigured
-    share = failed / report.reads if report.reads else 0.0
+def _all_answered(facts: PlatformFacts) -> str:
+    if not facts.reads:
+        return "No account was read within the last 24 hours."
+    return f"All {facts.reads} accounts read within the last 24 hours were answered."
+
+
+def judge_error_budget(facts: PlatformFacts, *, internal_errors: int = 0, ended_unanswered: bool = False) -> Finding:
+    """Whether reads fail for reasons of our own: a wrong key, a bug, or too many failures on a platform that is up.
+
+    Args:
+        facts: How the last reads of all its accounts ended.
+        internal_errors: Reads of the run that ended in an error of this pipeline.
+        ended_unanswered: Whether the platform had stopped answering when the run ended.
+    """
+    failed = facts.outcomes[Outcome.UNAVAILABLE] + facts.outcomes[Outcome.MISCONFIGURED]
+    refused = facts.outcomes[Outcome.REFUSED]
     numbers = {
-        "failed_share": round(share, 4),
+        "reads": float(facts.reads),
+        "failed": float(failed),
+        "refused": float(refused),
         "budget": ERROR_BUDGET,
-        "internal_errors": float(report.internal_errors),
+        "internal_errors": float(internal_errors),
     }
-    if report.internal_errors:
-        message = f"{report.internal_errors} reads ended in an error of this pipeline: see the run's log."
+    message = _why_over_budget(facts, internal_errors=internal_errors, ended_unanswered=ended_unanswered)
+    if message is not None:
         return Finding(passed=False, is_error=True, message=message, numbers=numbers)
+    return Finding(passed=True, message=f"Within the error budget of {facts.reads} accounts.", numbers=numbers)
+
+
+def _why_over_budget(facts: PlatformFacts, *, internal_errors: int, ended_unanswered: bool) -> str | None:
+    misconfigured, refused = facts.outcomes[Outcome.MISCONFIGURED], facts.outcomes[Outcome.REFUSED]
+    failed = facts.outcomes[Outcome.UNAVAILABLE] + misconfigured
+    if internal_errors:
+        return f"{internal_errors} reads ended in an error of this pipeline: see the run's log."
     if misconfigured:
-        message = f"{misconfigured} reads were refused because of our settings.{_examples(report.failures, _OURS)}"
-        return Finding(passed=False, is_error=True, message=message, numbers=numbers)
-    if _is_up(report) and share > ERROR_BUDGET:
-        examples = _examples(report.failures, _UNANSWERED)
-        message = f"{failed} of {report.reads} reads failed while others were answered.{examples}"
-        return Finding(passed=False, is_error=True, message=message, numbers=numbers)
-    return Finding(passed=True, message="Within the error budget.", numbers=numbers)
+        return f"{misconfigured} accounts were not read because of our settings.{_examples(facts, _OURS)}"
+    if _is_over_budget(refused, facts):
+        hosts = ", ".join(f"{host} ({count})" for host, count in facts.refused_hosts.most_common(5))
+        return (
+            f"The pictures of {refused} of {facts.reads} accounts were refused: {hosts}. Has the network moved its "
+            f"pictures to another host?{_examples(facts, {Outcome.REFUSED})}"
+        )
+    if _is_over_budget(failed, facts) and _is_up(facts, ended_unanswered=ended_unanswered):
+        return f"{failed} of {facts.reads} accounts failed while others were answered.{_examples(facts, _UNANSWERED)}"
+    return None
 
 
-def _is_up(report: PlatformReport) -> bool:
-    """Whether the platform answered others to the end; a dead token needs no answer, and an outage may begin later."""
-    return not report.ended_unanswered and any(report.outcomes[outcome] for outcome in _ANSWERS)
+def _is_over_budget(failures: int, facts: PlatformFacts) -> bool:
+    return failures >= FEWEST_FAILURES and failures > facts.reads * ERROR_BUDGET
+
+
+def _is_up(facts: PlatformFacts, *, ended_unanswered: bool) -> bool:
+    """Whether the platform answers others: one that was last answered long before the failures began is down."""
+    answered = [time for outcome, time in facts.last_read_at.items() if outcome in _ANSWERS]
+    unanswered = [time for outcome, time in facts.last_read_at.items() if outcome in _UNANSWERED]
+    if ended_unanswered or not answered:
+        return False
+    return not unanswered or max(answered) > max(unanswered) - _OUTAGE_BEGINS_AFTER
+
+
+def judge_held(facts: PlatformFacts, *, platform: str) -> Finding:
+    """Whether every word of the platform is believed: too many losses within a day are held back, and are an error."""
+    connections = facts.held[Outcome.NEEDS_RECONNECT]
+    held_pictures = facts.held.total() - connections
+    numbers: dict[str, float] = {"held_pictures": held_pictures, "held_connections": connections}
+    if facts.held_since is None:
+        return Finding(passed=True, message="No picture and no account is held back.", numbers=numbers)
+    parts = []
+    if held_pictures:
+        parts.append(f"{held_pictures} pictures would be dropped and are kept")
+    if connections:
+        parts.append(f"{connections} accounts would have to be reconnected and are read again within the hour")
+    said = " | ".join(facts.held_messages[:3])
+    message = (
+        f"{'; '.join(parts)}, since {facts.held_since:%Y-%m-%d %H:%M} UTC: that many within a day are not the talents' "
+        f"doing. The platform said: {said} Look at the platform, our app and our key. What a later read contradicts is "
+        f"released by itself; if the platform is right, run: talent-images release {platform}"
+    )
+    return Finding(passed=False, is_error=True, message=message, numbers=numbers)
 
 
 def judge_connections(waiting: Sequence[WaitingAccount]) -> Finding:
@@ -111,19 +176,21 @@ def judge_columns(talents_out_of_sync: Sequence[str], *, talents: int) -> Findin
     return Finding(passed=False, is_error=True, message=message, numbers={"talents": len(talents_out_of_sync)})
 
 
-_ANSWERS = (
-    Outcome.PICTURE,
-    Outcome.UNCHANGED,
-    Outcome.NO_PICTURE,
-    Outcome.UNCONFIRMED,
-    Outcome.GONE,
-    Outcome.HIDDEN,
-    Outcome.REFUSED,
+_ANSWERS = frozenset(
+    {
+        Outcome.PICTURE,
+        Outcome.UNCHANGED,
+        Outcome.NO_PICTURE,
+        Outcome.UNCONFIRMED,
+        Outcome.GONE,
+        Outcome.HIDDEN,
+        Outcome.REFUSED,
+    }
 )
-_UNANSWERED = {Outcome.UNAVAILABLE, Outcome.RATE_LIMITED}
-_OURS = {Outcome.MISCONFIGURED}
+_UNANSWERED = frozenset({Outcome.UNAVAILABLE, Outcome.RATE_LIMITED})
+_OURS = frozenset({Outcome.MISCONFIGURED})
 
 
-def _examples(failures: Sequence[AccountFailure], outcomes: set[Outcome]) -> str:
-    message = list(dict.fromkeys(failure.message for failure in failures if failure.outcome in outcomes))
-    return f" {' | '.join(message[:3])}" if message else ""
+def _examples(facts: PlatformFacts, outcomes: Collection[Outcome]) -> str:
+    said = dict.fromkeys(message for outcome in sorted(outcomes) for message in facts.messages.get(outcome, ()))
+    return f" {' | '.join(list(said)[:3])}" if said else ""

@@ -20,8 +20,8 @@ def accounts_waiting_for_their_talent(
 ) -> list[WaitingAccount]:
     """Return every account of a platform whose token is dead or whose consent ends within 14 days.
 
-    A dead token is not tried again until the account changes, so the list comes from the ledger: the run that found
-    it may be weeks ago.
+    A dead token is tried again after days, then weekly, so the list comes from the ledger: the run that found it may
+    be long ago.
     """
     found = load_accounts_waiting_for_their_talent(
         connection,

@@ -50,6 +50,9 @@ class PlatformReport:
         outcomes: How the reads ended.
         without_call: Reads that ended without a call, because the platform is to be left alone.
         ended_unanswered: Whether the platform had stopped answering when the run ended.
+        held: Readings that would cost an account its picture or connection and are held back.
+        restored: Accounts read by earlier runs that got back what they had lost.
+        suspended: Accounts not read because none of those held back was answered yet.
         superseded: Readings not written because the account changed meanwhile.
         internal_errors: Reads that ended in an error of our own.
         token_refreshes_failed: Tokens that live on but could not be refreshed.
@@ -66,6 +69,9 @@ class PlatformReport:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     without_call: int = 0
     ended_unanswered: bool = False
+    held: int = 0
+    restored: int = 0
+    suspended: int = 0
     superseded: int = 0
     internal_errors: int = 0
     pictures_changed: int = 0
