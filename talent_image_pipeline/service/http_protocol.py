@@ -17,6 +17,8 @@ from talent_image_pipeline.service.safe_headers import SAFE_HEADERS
 
 _SWEEP_SECONDS: Final = 1.0
 _CONDITIONS_OF_A_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+#: The event loop says only between two reads that a client does not keep up, and a read may hold thousands of requests.
+_MOST_UNREAD: Final = 262_144
 _NEVER: Final = float("inf")
 
 
@@ -32,6 +34,7 @@ class ConnectionLimits:
         body_seconds: From there to the end of its body.
         idle_seconds: Between two requests.
         stalled_seconds: How long a client may leave an answer unread.
+        unanswered: Requests that a client may send before it has the answer to the first of them.
         connections: At once; beyond that, the one that has been idle for the longest is closed.
         connections_per_client: At once from one address.
     """
@@ -43,6 +46,7 @@ class ConnectionLimits:
     body_seconds: float = 20.0
     idle_seconds: float = 30.0
     stalled_seconds: float = 30.0
+    unanswered: int = 100
     connections: int = 2000
     connections_per_client: int = 500
 
@@ -206,6 +210,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._answer_from_memory():
             return
+        if len(self.pipeline) >= self._limits.unanswered:
+            self._is_refused = True
+            self.abort()
+            return
         self._deadline = self.loop.time() + self._limits.body_seconds
         super().on_headers_complete()
 
@@ -257,7 +265,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answer_from_memory(self) -> bool:
         """Answer a picture that is in memory, where nothing about the request needs more than that."""
         is_free = self.cycle is None or self.cycle.response_complete
-        if not is_free or self.flow.write_paused or self.parser.get_http_version() != "1.1":
+        if not is_free or self.parser.get_http_version() != "1.1":
+            return False
+        if self.flow.write_paused or self.transport.get_write_buffer_size() > _MOST_UNREAD:
             return False
         method = self.parser.get_method()
         if method not in (b"GET", b"HEAD") or not self.parser.should_keep_alive():

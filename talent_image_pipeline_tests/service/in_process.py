@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from talent_image_pipeline.clock import Clock
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
-from talent_image_pipeline.service.app import build_service
+from talent_image_pipeline.service.app import Service, build_service
 from talent_image_pipeline.service.dagster_jobs import DagsterJobs
 from talent_image_pipeline.service.dependencies import ServiceDependencies
 from talent_image_pipeline.service.refreshing import Refreshing
@@ -34,7 +34,7 @@ def service_on(
     public_url: str = "https://talent.example",
     clock: Clock = lambda: NOW,
     **settings: object,
-) -> ASGIApp:
+) -> Service:
     """Build the service around a store and a database."""
     values = {"talent_image_public_url": public_url, **settings}
     return build_service(
