@@ -13,13 +13,16 @@ _MEANINGS = {
     401: "Neither the API token nor a session.",
     403: "A session's request that does not come from its own page.",
     404: "No such talent, batch or address.",
+    408: "The request did not come in time.",
     409: "Not possible as things are; the message says why.",
+    413: "The body is too large.",
     422: "A field has a value that it cannot have.",
     429: "Too much at once; come again after Retry-After seconds.",
+    431: "The request's line and headers are too large.",
     500: "It was tried and failed; the message says why.",
     503: "The database or the picture store does not answer, or the service is stopping.",
 }
-_ALWAYS = (401, 422, 503)
+_ALWAYS = (401, 408, 413, 422, 431, 503)
 
 
 def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
