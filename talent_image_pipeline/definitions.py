@@ -18,13 +18,13 @@ from talent_image_pipeline.automation.dead_runs import dead_runs
 from talent_image_pipeline.automation.jobs import refresh_talent, sync_profile_images
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync
 from talent_image_pipeline.automation.sensors import social_account_changes
-from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import (
     DatabaseResource,
     PictureStoreResource,
     PlatformsResource,
     SyncScopeResource,
 )
+from talent_image_pipeline.settings import active_platforms
 
 
 def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -44,7 +44,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
     return dg.Definitions(
         assets=[
             candidate_talents,
-            *(platform_images_asset(platform=platform) for platform in PLATFORMS),
+            *(platform_images_asset(platform=platform) for platform in active_platforms()),
             resolved_profile_images_asset(),
         ],
         jobs=[sync_profile_images, refresh_talent],

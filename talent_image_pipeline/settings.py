@@ -9,16 +9,20 @@ platforms. That file counts only while no ``TALENT_DATABASE_URL`` is set.
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import DotEnvSettingsSource
 
 from talent_image_pipeline.database.url import with_own_schema
 from talent_image_pipeline.errors import UserError
+from talent_image_pipeline.pictures.download.url_rules import parse_origin
+from talent_image_pipeline.platforms.contract import Platform, WebAddress
+from talent_image_pipeline.platforms.registry import PLATFORMS, platforms_in
 
 DEFAULT_DATA_DIR = Path(".talent-images")
 SANDBOX_ENV_FILE = "sandbox.env"
@@ -40,6 +44,9 @@ class SettingsError(UserError):
 class Settings(BaseSettings):
     """What an operator can set. Field names in capitals are the names of the environment variables.
 
+    What one platform alone needs stands in the platform's own file; :func:`settings_with` and :func:`load_settings`
+    give an instance that has those fields too.
+
     Raises:
         pydantic.ValidationError: when a value cannot be used; the message names the variable.
     """
@@ -48,25 +55,17 @@ class Settings(BaseSettings):
 
     talent_database_url: SecretStr | None = None
     talent_image_store: str | None = None
-    talent_image_public_url: str = "http://127.0.0.1:3001"
+    talent_image_public_url: WebAddress = "http://127.0.0.1:3001"
     talent_data_dir: Path = DEFAULT_DATA_DIR
     talent_image_trusted_origins: str = ""
-    instagram_api_url: str = "https://graph.instagram.com"
-    facebook_api_url: str = "https://graph.facebook.com"
-    tiktok_api_url: str = "https://open.tiktokapis.com"
-    youtube_api_url: str = "https://youtube.googleapis.com"
-    instagram_business_account_id: str | None = None
-    instagram_business_token: SecretStr | None = None
-    tiktok_client_key: SecretStr | None = None
-    tiktok_client_secret: SecretStr | None = None
-    youtube_api_key: SecretStr | None = None
+    talent_image_platforms: str = ",".join(platform.name for platform in PLATFORMS)
     talent_image_verified_only: bool = False
     talent_image_schema: str | None = None
     talent_api_token: SecretStr | None = Field(default=None)
-    talent_dagster_url: str = "http://127.0.0.1:3000"
+    talent_dagster_url: WebAddress = "http://127.0.0.1:3000"
     talent_image_public_names: bool = False
     talent_avatar_redirect: bool = False
-    talent_image_store_public_url: str | None = None
+    talent_image_store_public_url: WebAddress | None = None
     talent_service_workers: int = Field(default=1, ge=1, le=64)
     talent_service_memory_mb: int = Field(default=64, ge=0, le=65_536)
     talent_service_connections: int = Field(default=2000, ge=1, le=100_000)
@@ -89,38 +88,29 @@ class Settings(BaseSettings):
         data_dir = Path(named.get("talent_data_dir") or DEFAULT_DATA_DIR)
         return (*sources, DotEnvSettingsSource(settings_cls, env_file=data_dir / SANDBOX_ENV_FILE))
 
-    @field_validator(
-        "talent_image_public_url",
-        "talent_dagster_url",
-        "talent_image_store_public_url",
-        "instagram_api_url",
-        "facebook_api_url",
-        "tiktok_api_url",
-        "youtube_api_url",
-    )
-    @classmethod
-    def _is_web_address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("It is not an http(s) address; write it like https://example.com")
-        return value.rstrip("/")
-
     @field_validator("talent_image_trusted_origins")
     @classmethod
     def _are_origins(cls, value: str) -> str:
         for origin in _comma_separated(value):
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in {"http", "https"}
-                or not parts.hostname
-                or parts.path
-                or parts.query
-                or parts.username
-            ):
-                raise ValueError("It is not a list of exact origins; write each like http://127.0.0.1:9999")
+            parse_origin(origin)
         return value
+
+    @field_validator("talent_image_platforms")
+    @classmethod
+    def _are_platforms(cls, value: str) -> str:
+        platforms_in(value)
+        return value
+
+    @cached_property
+    def platforms(self) -> tuple[Platform, ...]:
+        """The active platforms, in the order in which their pictures win."""
+        return platforms_in(self.talent_image_platforms)
+
+    @cached_property
+    def platform_values(self) -> Mapping[str, str | SecretStr | None]:
+        """The settings of all platforms, by field name: what :meth:`Platform.open_client` takes its part from."""
+        names = {name for platform in PLATFORMS for name in platform.settings.model_fields}
+        return MappingProxyType({name: getattr(self, name) for name in sorted(names) if hasattr(self, name)})
 
     @cached_property
     def trusted_origins(self) -> frozenset[str]:
@@ -151,6 +141,23 @@ def _comma_separated(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+@cache
+def _complete_type() -> type[Settings]:
+    """The settings with the fields of every platform."""
+    bases: tuple[Any, ...] = (Settings, *(platform.settings for platform in PLATFORMS))
+    complete: type[Settings] = create_model("Settings", __base__=bases)
+    return complete
+
+
+def settings_with(**values: Any) -> Settings:
+    """Read the settings as they are now; ``values``, by field name, replace what the environment says.
+
+    Raises:
+        pydantic.ValidationError: when a value cannot be used.
+    """
+    return _complete_type()(**values)
+
+
 def load_settings() -> Settings:
     """Read the settings as they are now.
 
@@ -158,10 +165,19 @@ def load_settings() -> Settings:
         SettingsError: when one cannot be used.
     """
     try:
-        return Settings(_env_file=os.environ.get("TALENT_ENV_FILE", ".env"))  # type: ignore[call-arg]
+        return settings_with(_env_file=os.environ.get("TALENT_ENV_FILE", ".env"))
     except ValidationError as error:
         # Its own text repeats the values, and its chain would show it.
         raise SettingsError(_problems_of(error)) from None
+
+
+def active_platforms() -> tuple[Platform, ...]:
+    """Return the platforms whose pictures count, in the order in which they win.
+
+    Raises:
+        SettingsError: when the settings cannot be used.
+    """
+    return load_settings().platforms
 
 
 def _in_words(problems: Mapping[str, str]) -> str:

@@ -43,7 +43,7 @@ def platform_images_asset(*, platform: Platform) -> dg.AssetsDefinition:
         deps=["candidate_talents"],
         group_name=GROUP,
         owners=OWNERS,
-        kinds={platform.name, "sql"},
+        kinds={platform.kind, "sql"},
         description=(
             f"What {platform.label} says now of the candidates' accounts: one row per account in the ledger, and the "
             "bytes of every new picture in the store. A failure of the network keeps the picture that we own."

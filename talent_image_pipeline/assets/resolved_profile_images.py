@@ -16,25 +16,27 @@ from talent_image_pipeline.assets.frames import column_schema, resolution_metada
 from talent_image_pipeline.assets.naming import GROUP, OWNERS, TRIGGER_TAG
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import candidate_queries, fact_queries, tables, transactions
-from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import DatabaseResource
+from talent_image_pipeline.settings import active_platforms
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
 from talent_image_pipeline.sync.reporting.check_rules import judge_columns
 from talent_image_pipeline.sync.reporting.reports import ResolutionReport
 
 
 def resolved_profile_images_asset() -> dg.AssetsDefinition:
-    """Return the asset ``resolved_profile_images``, after those of all platforms in the registry."""
+    """Return the asset ``resolved_profile_images``, after those of all active platforms."""
+    platforms = active_platforms()
 
     @dg.asset(
         name="resolved_profile_images",
-        deps=[f"{platform.name}_images" for platform in PLATFORMS],
+        deps=[f"{platform.name}_images" for platform in platforms],
         group_name=GROUP,
         owners=OWNERS,
         kinds={"sql", "python"},
         description=(
-            "Which picture each candidate shows: Instagram, TikTok, YouTube, then initials, of accounts connected at "
-            "this moment. Written to the app's three columns and to the history; manual pictures are never touched."
+            f"Which picture each candidate shows: {', '.join(one.label for one in platforms)}, then initials, of "
+            "accounts connected at this moment. Written to the app's three columns and to the history; manual pictures "
+            "are never touched."
         ),
         metadata={
             "dagster/column_schema": column_schema(tables.profile_image_versions),

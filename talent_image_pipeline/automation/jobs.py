@@ -14,15 +14,15 @@ import dagster as dg
 from pydantic import Field
 
 from talent_image_pipeline.assets.naming import TRIGGER_TAG
-from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import scope_config
+from talent_image_pipeline.settings import active_platforms
 from talent_image_pipeline.sync.planning.scope import SyncScope
 
 SYNC_JOB = "sync_profile_images"
 REFRESH_JOB = "refresh_talent"
 
 _EVERYTHING = dg.AssetSelection.assets(
-    "candidate_talents", *(f"{platform.name}_images" for platform in PLATFORMS), "resolved_profile_images"
+    "candidate_talents", *(f"{platform.name}_images" for platform in active_platforms()), "resolved_profile_images"
 )
 
 

@@ -27,7 +27,6 @@ from talent_image_pipeline.database.tables import (
     talent,
 )
 from talent_image_pipeline.errors import UserError
-from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.resources import scope_config
 from talent_image_pipeline.runs import run_sync, use_dagster_home
 from talent_image_pipeline.sandbox.samples import sample_accounts, sample_talents
@@ -36,7 +35,7 @@ from talent_image_pipeline.sandbox.server import (
     sandbox_process,
 )
 from talent_image_pipeline.service.api_token import load_api_token
-from talent_image_pipeline.settings import Settings, load_settings
+from talent_image_pipeline.settings import Settings, active_platforms, load_settings
 from talent_image_pipeline.sync.planning.scope import SyncScope
 
 _SERVICE_PORT = 3001
@@ -117,7 +116,7 @@ def _print_result(console: Console, settings: Settings, *, run_id: str) -> int:
         How many talents show something else than before the run.
     """
     table = Table(title=f"Profile images after run {run_id}", title_justify="left")
-    for heading in ("Talent", "Source", *(platform.label for platform in PLATFORMS)):
+    for heading in ("Talent", "Source", *(platform.label for platform in active_platforms())):
         table.add_column(heading, overflow="fold")
     table.add_column("Picture", overflow="fold")
     with _engine(settings) as engine, read_only(engine).begin() as connection:
@@ -126,7 +125,7 @@ def _print_result(console: Console, settings: Settings, *, run_id: str) -> int:
         pinned = set(connection.scalars(sa.select(profile_image_pins.c.talent_id)))
         changed = connection.scalar(sa.select(sa.func.count()).where(profile_image_versions.c.run_id == run_id))
     for row in rows:
-        reads = [outcomes.get((row["id"], platform.name), "-") for platform in PLATFORMS]
+        reads = [outcomes.get((row["id"], platform.name), "-") for platform in active_platforms()]
         table.add_row(
             row["displayName"] or row["name"] or "(no name)",
             row["profileImageSource"] + (" (pinned)" if row["id"] in pinned else ""),

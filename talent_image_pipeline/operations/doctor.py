@@ -9,11 +9,11 @@ import ipaddress
 import os
 import ssl
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -48,8 +48,6 @@ from talent_image_pipeline.pictures.store.picture_store import (
     PictureStoreUnavailableError,
 )
 from talent_image_pipeline.platforms.contract import Account, Outcome, Platform, PlatformClient, Reading
-from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
-from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.reporting.check_rules import judge_trusted_origins
@@ -67,7 +65,6 @@ _A_DYING_TOKEN = timedelta(minutes=1)
 async def diagnose(
     settings: Settings,
     *,
-    platforms: Sequence[Platform] = PLATFORMS,
     clock: Clock = utc_now,
     host_deadline_seconds: float = HOST_DEADLINE_SECONDS,
     dagster: DagsterState | None = None,
@@ -77,7 +74,6 @@ async def diagnose(
 
     Args:
         settings: As they are now.
-        platforms: The networks to look at.
         clock: The time.
         host_deadline_seconds: For one platform's host to answer anything at all.
         dagster: What was found of Dagster's instance; None leaves it out.
@@ -85,7 +81,7 @@ async def diagnose(
     """
     database, connected = await anyio.to_thread.run_sync(_look_at_database, settings)
     found = [*database, await _look_at_store(settings)]
-    found += await _look_at_credentials(settings, platforms, connected=connected, clock=clock, live=live)
+    found += await _look_at_credentials(settings, connected=connected, clock=clock, live=live)
     found += await _look_at_hosts(settings, deadline_seconds=host_deadline_seconds)
     found += [_look_at_public_url(settings), _look_at_trusted_origins(settings)]
     found.append(await _look_at_workers())
@@ -190,24 +186,23 @@ def _look_at_missing_directory(name: str, directory: Path) -> Diagnosis:
 
 async def _look_at_credentials(
     settings: Settings,
-    platforms: Sequence[Platform],
     *,
     connected: Mapping[str, ConnectedCount],
     clock: Clock,
     live: bool,
 ) -> list[Diagnosis]:
     """Ask the clients themselves what they could do with these settings; only ``live`` lets them call anybody."""
-    credentials = credentials_from(settings)
+    values = settings.platform_values
     found: list[Diagnosis] = []
     async with httpx.AsyncClient(transport=_NoNetwork()) as nowhere, open_api_client() as network:
-        for platform in platforms:
+        for platform in settings.platforms:
             transport = ApiTransport(nowhere)
             look = _AccessProbe(
                 platform=platform,
-                client=platform.build_client(credentials, transport, clock),
-                ideal=platform.build_client(_with_everything(credentials), transport, clock),
-                bare=platform.build_client(_with_nothing(credentials), transport, clock),
-                live=platform.build_client(credentials, ApiTransport(network), clock) if live else None,
+                client=platform.open_client(values, transport, clock),
+                ideal=platform.open_client(_with_everything(platform, settings), transport, clock),
+                bare=platform.open_client(_with_nothing(platform, settings), transport, clock),
+                live=platform.open_client(values, ApiTransport(network), clock) if live else None,
                 now=clock(),
             )
             found += await look.diagnoses(connected.get(platform.name, ConnectedCount()))
@@ -221,20 +216,17 @@ class _NoNetwork(httpx.AsyncBaseTransport):
         raise httpx.ConnectError("no request is made here")
 
 
-def _with_everything(credentials: PlatformCredentials) -> PlatformCredentials:
-    """Return credentials of which none is missing, to tell what settings could mend from what they cannot."""
-    given: dict[str, Any] = {
-        field.name: SecretStr(_PROBE) if SecretStr in get_args(field.type) else _PROBE
-        for field in fields(credentials)
-        if getattr(credentials, field.name) is None
-    }
-    return replace(credentials, **given)
+def _with_everything(platform: Platform, settings: Settings) -> dict[str, Any]:
+    """Return settings of which none is missing, to tell what settings could mend from what they cannot."""
+    missing = {name for name, field in platform.settings.model_fields.items() if field.default is None}
+    given = {name: value for name, value in settings.platform_values.items() if value is not None}
+    return {**dict.fromkeys(missing, _PROBE), **given}
 
 
-def _with_nothing(credentials: PlatformCredentials) -> PlatformCredentials:
+def _with_nothing(platform: Platform, settings: Settings) -> dict[str, Any]:
     """Return the same addresses without any credential, to tell what works without one."""
-    optional: dict[str, Any] = {field.name: None for field in fields(credentials) if type(None) in get_args(field.type)}
-    return replace(credentials, **optional)
+    credentials = {name for name, field in platform.settings.model_fields.items() if field.default is None}
+    return {name: value for name, value in settings.platform_values.items() if name not in credentials}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +269,8 @@ class _AccessProbe:
         (call,) = self.client.plan_calls([account])
         if call.cost > 0:
             if self.bare.plan_calls([account])[0].cost > 0:
-                return ok(name, f"Each account's own token is used; {_accounts(count)}.")
+                way = "Each account's own token is used" if with_token else "Needs no credential of ours"
+                return ok(name, f"{way}; {_accounts(count)}.")
             return await self._trying_to_read(name, account, count)
         # What a client settles without a call, it also answers without one.
         (reading,) = (await self.client.read(call)).readings
@@ -285,10 +278,10 @@ class _AccessProbe:
         return _lacking(name, count, reading.message, is_ours=is_ours)
 
     async def _trying_to_read(self, name: str, account: Account, count: int) -> Diagnosis:
-        """Read the network's own account, which every network has under its own name."""
+        """Read the platform's probe, which is an account of the network's own."""
         if self.live is None:
             return ok(name, f"Is configured; {_accounts(count)}. {_UNTRIED}")
-        (call,) = self.live.plan_calls([replace(account, handle=self.platform.name)])
+        (call,) = self.live.plan_calls([account])
         (reading,) = (await self.live.read(call)).readings
         return _tried(name, reading, count)
 
@@ -311,10 +304,10 @@ class _AccessProbe:
     def _account(self, *, lives: timedelta, with_token: bool) -> Account:
         """Return an account that lacks nothing but what the settings would have to give."""
         if not with_token:
-            return Account(account_id=_PROBE, handle=_PROBE)
+            return Account(account_id=_PROBE, handle=self.platform.probe)
         return Account(
             account_id=_PROBE,
-            handle=_PROBE,
+            handle=self.platform.probe,
             access_token=SecretStr(_PROBE),
             refresh_token=SecretStr(_PROBE),
             token_expires_at=self.now + lives,
@@ -343,8 +336,8 @@ def _lacking(name: str, count: int, message: str, *, is_ours: bool) -> Diagnosis
 
 
 async def _look_at_hosts(settings: Settings, *, deadline_seconds: float) -> list[Diagnosis]:
-    names = [name for name in type(settings).model_fields if name.endswith("_api_url")]
-    addresses: dict[str, str] = {name.upper(): getattr(settings, name) for name in names}
+    names = {name: None for platform in settings.platforms for name in platform.settings.model_fields}
+    addresses = {name.upper(): str(getattr(settings, name)) for name in names if name.endswith("_api_url")}
     found: dict[str, Diagnosis] = {}
 
     async def look(name: str, address: str) -> None:

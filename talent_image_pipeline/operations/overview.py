@@ -20,7 +20,7 @@ from talent_image_pipeline.database.gallery_queries import (
     PictureState,
 )
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.platforms.registry import PLATFORMS, platform_named
+from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.settings import Settings
 
 #: Nobody waits longer than this unless a platform's limits explain it.
@@ -72,7 +72,7 @@ class TalentPage:
 def gallery_rules(settings: Settings, *, now: datetime) -> GalleryRules:
     """Return the rules by which a talent is in a state."""
     return GalleryRules(
-        platforms=tuple(platform.name for platform in PLATFORMS),
+        platforms=tuple(platform.name for platform in settings.platforms),
         verified_only=settings.talent_image_verified_only,
         attention_outcomes=tuple(str(outcome) for outcome in ATTENTION_OUTCOMES),
         attention_after_failures=ATTENTION_AFTER_FAILURES,

@@ -5,16 +5,16 @@ What does not: any one network's wire contract (one file per network beside this
 the picture that we own (``sync/outcome_rules.py``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Any, Protocol
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, model_validator
 
 from talent_image_pipeline.clock import Clock
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.transport import ApiTransport
 
 #: Stands in a remembered id between the id and the name by which it was found.
@@ -223,6 +223,47 @@ class TokenRefresh:
     failure: Reading | None = None
 
 
+def _as_web_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("It is not an http(s) address; write it like https://example.com")
+    return value.rstrip("/")
+
+
+#: An http(s) address, which may carry a path; kept without a slash at its end.
+WebAddress = Annotated[str, AfterValidator(_as_web_address)]
+
+
+class PlatformSettings(BaseModel):
+    """What an operator can set for one platform; a platform's own class names the fields.
+
+    A field's name in capitals is the name of its environment variable. Every field has a default; those whose default
+    is none are credentials, and a blank value counts as none. Addresses of APIs end in ``_api_url``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        stripped = {name: _stripped(value) for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value is not None}
+
+
+def _stripped(value: object) -> object:
+    """Strip a text or a secret; a blank one is none."""
+    if isinstance(value, SecretStr):
+        text = value.get_secret_value().strip()
+        return SecretStr(text) if text else None
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
 class PlatformClient(Protocol):
     """Speaks one network's wire contract; holds no state between calls."""
 
@@ -250,17 +291,25 @@ class Platform:
     Attributes:
         name: In lower case, as in the ledger and in ``profileImageSource``.
         label: As people write it.
+        kind: The name of its icon in Dagster's catalogue; one that Dagster does not know is shown as a plain word.
+        settings: Its settings, of which :attr:`build_client` takes an instance.
+        probe: The handle of a public account, best the network's own, by which a client is asked what it could read.
         picture_hosts: Hosts of the network's own pictures: exact names, or ``.suffix`` for everything below a name.
-        default_content_ids: Content ids of the network's default silhouettes.
         quotas: The limits that its calls count against.
         concurrency: How many calls at once serve it best.
-        build_client: Makes a client that sends through the given transport.
+        build_client: Makes a client of the settings that sends through the given transport.
     """
 
     name: str
     label: str
+    kind: str
+    settings: type[PlatformSettings]
+    probe: str
     picture_hosts: tuple[str, ...]
-    default_content_ids: frozenset[str]
     quotas: tuple[Quota, ...]
     concurrency: int
-    build_client: Callable[[PlatformCredentials, ApiTransport, Clock], PlatformClient]
+    build_client: Callable[[Any, ApiTransport, Clock], PlatformClient]
+
+    def open_client(self, values: Mapping[str, Any], transport: ApiTransport, clock: Clock) -> PlatformClient:
+        """Make a client with this platform's part of all platforms' settings."""
+        return self.build_client(self.settings.model_validate(dict(values)), transport, clock)

@@ -37,13 +37,14 @@ from talent_image_pipeline.platforms.contract import (
     CallResult,
     Outcome,
     Platform,
+    PlatformSettings,
     Quota,
     QuotaUsage,
     Reading,
     RefreshedToken,
     TokenRefresh,
+    WebAddress,
 )
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.meta_graph import (
     GraphRequest,
     graph_error_in,
@@ -125,11 +126,27 @@ TOKEN_UNUSABLE = needs_reconnect("The stored token is damaged; the talent must c
 NO_USER_NAME = needs_reconnect("The handle is not an Instagram user name; correct it, or connect the account.")
 
 
+class InstagramSettings(PlatformSettings):
+    """Where Instagram is, and the agency's own account there, by which others are looked up.
+
+    Attributes:
+        instagram_api_url: Instagram's host, for reading with a talent's own token.
+        facebook_api_url: Facebook's host, for look-ups by handle.
+        instagram_business_account_id: The agency's own Instagram account.
+        instagram_business_token: The token of that account.
+    """
+
+    instagram_api_url: WebAddress = "https://graph.instagram.com"
+    facebook_api_url: WebAddress = "https://graph.facebook.com"
+    instagram_business_account_id: str | None = None
+    instagram_business_token: SecretStr | None = None
+
+
 class InstagramClient:
     """Speaks Instagram's contract; an account's token decides which of the two ways is taken."""
 
-    def __init__(self, credentials: PlatformCredentials, transport: ApiTransport, clock: Clock) -> None:
-        self._credentials = credentials
+    def __init__(self, settings: InstagramSettings, transport: ApiTransport, clock: Clock) -> None:
+        self._settings = settings
         self._transport = transport
         self._clock = clock
 
@@ -185,7 +202,7 @@ class InstagramClient:
             return TokenRefresh(failure=TOKEN_UNUSABLE)
         answer = await self._transport.send(
             "GET",
-            f"{self._credentials.instagram_api_url}/refresh_access_token",
+            f"{self._settings.instagram_api_url}/refresh_access_token",
             query={"grant_type": "ig_refresh_token", "access_token": token},
         )
         if isinstance(answer, Unreachable):
@@ -202,17 +219,17 @@ class InstagramClient:
         """The reading of an account that no call can help; none where a call is worth it."""
         if _has_token(account):
             return TOKEN_UNUSABLE if usable_token(account.access_token) is None else None
-        if self._agency_token() is None or self._credentials.instagram_business_account_id is None:
+        if self._agency_token() is None or self._settings.instagram_business_account_id is None:
             return NO_WAY_TO_READ
         return NO_USER_NAME if _user_name(account) is None else None
 
     def _agency_token(self) -> str | None:
-        return usable_token(self._credentials.instagram_business_token)
+        return usable_token(self._settings.instagram_business_token)
 
     async def _read_own(self, account: Account) -> tuple[dict[Account, Reading], QuotaUsage | None]:
         answer = await self._transport.send(
             "GET",
-            f"{self._credentials.instagram_api_url}/{API_VERSION}/me",
+            f"{self._settings.instagram_api_url}/{API_VERSION}/me",
             query={"fields": OWN_FIELDS},
             headers={"Authorization": f"Bearer {usable_token(account.access_token)}"},
         )
@@ -235,7 +252,7 @@ class InstagramClient:
         by_name = _by_user_name(accounts)
         answer = await self._transport.send(
             "POST",
-            f"{self._credentials.facebook_api_url}/{API_VERSION}/",
+            f"{self._settings.facebook_api_url}/{API_VERSION}/",
             form={
                 "access_token": self._agency_token() or "",
                 "include_headers": "false",
@@ -261,11 +278,11 @@ class InstagramClient:
             now=self._clock(),
             token_setting=_TOKEN_SETTING,
             is_about_one=False,
-            usage_ids=frozenset(filter(None, [self._credentials.instagram_business_account_id])),
+            usage_ids=frozenset(filter(None, [self._settings.instagram_business_account_id])),
         )
 
     def _lookup(self, user_name: str) -> dict[str, str]:
-        agency = quote(self._credentials.instagram_business_account_id or "", safe="")
+        agency = quote(self._settings.instagram_business_account_id or "", safe="")
         fields = f"business_discovery.username({user_name}){{{DISCOVERY_FIELDS}}}"
         return {"method": "GET", "relative_url": f"{API_VERSION}/{agency}?fields={fields}"}
 
@@ -409,8 +426,10 @@ def _renewed_token(body: Any, *, now: datetime) -> RefreshedToken | None:
 INSTAGRAM = Platform(
     name="instagram",
     label=_NETWORK,
+    kind="instagram",
+    settings=InstagramSettings,
+    probe="instagram",
     picture_hosts=(".cdninstagram.com", ".fbcdn.net"),
-    default_content_ids=DEFAULT_CONTENT_IDS,
     quotas=(OWN_QUOTA, DISCOVERY_QUOTA),
     concurrency=100,
     build_client=InstagramClient,

@@ -33,13 +33,14 @@ from talent_image_pipeline.platforms.contract import (
     CallResult,
     PictureReference,
     Platform,
+    PlatformSettings,
     Quota,
     Reading,
     RefreshedToken,
     Scope,
     TokenRefresh,
+    WebAddress,
 )
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.readings import (
     contradictory,
     invalid_picture_address,
@@ -64,7 +65,6 @@ REFRESH_WHEN_LEFT = timedelta(minutes=5)
 
 # The object id of the default picture, whichever bucket it is served from.
 DEFAULT_OBJECT_ID = "1594805258216454"
-DEFAULT_CONTENT_IDS = frozenset(f"{bucket}/{DEFAULT_OBJECT_ID}" for bucket in ("musically-maliva-obj", "tiktok-obj"))
 
 NO_TOKEN = needs_reconnect("TikTok shows an account only to its owner; the talent must connect TikTok.")
 TOKEN_UNUSABLE = needs_reconnect("The stored token is damaged; the talent must connect TikTok again.")
@@ -103,11 +103,19 @@ _TEMPORARY_CODES = frozenset({"internal_error", "server_error", "temporarily_una
 _LIMIT_CODES = frozenset({"rate_limit_exceeded"})
 
 
+class TikTokSettings(PlatformSettings):
+    """Where TikTok is, and what our app is known by there: for renewing the talents' tokens."""
+
+    tiktok_api_url: WebAddress = "https://open.tiktokapis.com"
+    tiktok_client_key: SecretStr | None = None
+    tiktok_client_secret: SecretStr | None = None
+
+
 class TikTokClient:
     """Speaks TikTok's contract; there is no reading by handle and no batch."""
 
-    def __init__(self, credentials: PlatformCredentials, transport: ApiTransport, clock: Clock) -> None:
-        self._credentials = credentials
+    def __init__(self, settings: TikTokSettings, transport: ApiTransport, clock: Clock) -> None:
+        self._settings = settings
         self._transport = transport
         self._clock = clock
 
@@ -136,8 +144,8 @@ class TikTokClient:
 
     async def refresh_token(self, account: Account) -> TokenRefresh:
         """Ask for a new pair. The old refresh token dies with the answer, so the pair must be stored before its use."""
-        key = usable_token(self._credentials.tiktok_client_key)
-        secret = usable_token(self._credentials.tiktok_client_secret)
+        key = usable_token(self._settings.tiktok_client_key)
+        secret = usable_token(self._settings.tiktok_client_secret)
         refresh_token = usable_token(account.refresh_token)
         if key is None or secret is None:
             return TokenRefresh(failure=CLIENT_MISSING)
@@ -145,7 +153,7 @@ class TikTokClient:
             return TokenRefresh(failure=EXPIRED)
         answer = await self._transport.send(
             "POST",
-            f"{self._credentials.tiktok_api_url}/v2/oauth/token/",
+            f"{self._settings.tiktok_api_url}/v2/oauth/token/",
             form={
                 "client_key": key,
                 "client_secret": secret,
@@ -166,7 +174,7 @@ class TikTokClient:
     async def _read_one(self, account: Account) -> Reading:
         answer = await self._transport.send(
             "GET",
-            f"{self._credentials.tiktok_api_url}/v2/user/info/",
+            f"{self._settings.tiktok_api_url}/v2/user/info/",
             query={"fields": FIELDS},
             headers={"Authorization": f"Bearer {usable_token(account.access_token)}"},
         )
@@ -269,8 +277,10 @@ def _time_in(found: Mapping[str, Any], key: str, *, now: datetime) -> datetime |
 TIKTOK = Platform(
     name="tiktok",
     label=_NETWORK,
+    kind="tiktok",
+    settings=TikTokSettings,
+    probe="tiktok",
     picture_hosts=(".tiktokcdn.com", ".tiktokcdn-us.com", ".tiktokcdn-eu.com", ".muscdn.com", ".ibyteimg.com"),
-    default_content_ids=DEFAULT_CONTENT_IDS,
     quotas=(READ_QUOTA,),
     concurrency=64,
     build_client=TikTokClient,

@@ -36,11 +36,12 @@ from talent_image_pipeline.platforms.contract import (
     Outcome,
     PictureReference,
     Platform,
+    PlatformSettings,
     Quota,
     Reading,
     TokenRefresh,
+    WebAddress,
 )
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.readings import (
     contradictory,
     hidden,
@@ -85,7 +86,6 @@ NOMINAL_WIDTHS = {
     "uhd": 3_840,
 }
 DEFAULT_USER = "default-user"
-DEFAULT_CONTENT_IDS = frozenset({f"a/{DEFAULT_USER}", f"ytc/{DEFAULT_USER}"})
 
 _NETWORK = "YouTube"
 _PAGE_HOSTS = ("youtube.com", "music.youtube.com", "gaming.youtube.com", "studio.youtube.com")
@@ -158,11 +158,18 @@ _BY_HANDLE = "forHandle"
 _BY_USER_NAME = "forUsername"
 
 
+class YouTubeSettings(PlatformSettings):
+    """Where YouTube is, and the key of our project there."""
+
+    youtube_api_url: WebAddress = "https://youtube.googleapis.com"
+    youtube_api_key: SecretStr | None = None
+
+
 class YouTubeClient:
     """Speaks YouTube's contract; channels are public, so the talents' tokens are not used."""
 
-    def __init__(self, credentials: PlatformCredentials, transport: ApiTransport, clock: Clock) -> None:
-        self._credentials = credentials
+    def __init__(self, settings: YouTubeSettings, transport: ApiTransport, clock: Clock) -> None:
+        self._settings = settings
         self._transport = transport
         self._clock = clock
 
@@ -203,7 +210,7 @@ class YouTubeClient:
 
     def _reading_without_call(self, account: Account) -> Reading | None:
         """The reading of an account that no call can help; none where a call is worth it."""
-        if usable_token(self._credentials.youtube_api_key) is None:
+        if usable_token(self._settings.youtube_api_key) is None:
             return KEY_MISSING
         return NO_HANDLE if _name_of(account) is None else None
 
@@ -211,13 +218,13 @@ class YouTubeClient:
         values = dict.fromkeys(name.value for name in names)
         return await self._transport.send(
             "GET",
-            f"{self._credentials.youtube_api_url}/youtube/v3/channels",
+            f"{self._settings.youtube_api_url}/youtube/v3/channels",
             query={
                 "part": "snippet",
                 names[0].filter: ",".join(values) if names[0].filter == _BY_ID else names[0].value,
                 "maxResults": str(CHANNELS_PER_CALL),
                 "fields": FIELDS,
-                "key": usable_token(self._credentials.youtube_api_key) or "",
+                "key": usable_token(self._settings.youtube_api_key) or "",
             },
         )
 
@@ -444,8 +451,10 @@ def _our_fault(reasons: frozenset[str], *, status: int) -> Reading:
 YOUTUBE = Platform(
     name="youtube",
     label=_NETWORK,
+    kind="youtube",
+    settings=YouTubeSettings,
+    probe="@YouTube",
     picture_hosts=("yt3.ggpht.com", "yt3.googleusercontent.com", "lh3.googleusercontent.com"),
-    default_content_ids=DEFAULT_CONTENT_IDS,
     quotas=(READ_QUOTA,),
     concurrency=8,
     build_client=YouTubeClient,

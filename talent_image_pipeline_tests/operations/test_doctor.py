@@ -15,7 +15,7 @@ from talent_image_pipeline.database.migrate import migrate_down
 from talent_image_pipeline.operations.diagnosis import Diagnosis, State
 from talent_image_pipeline.operations.doctor import diagnose
 from talent_image_pipeline.sandbox.server import running_sandbox
-from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.settings import Settings, settings_with
 from talent_image_pipeline_tests.pictures.loopback import LoopbackServer, answer
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
@@ -37,9 +37,9 @@ def closed_port() -> int:
     return port
 
 
-def settings_with(platform: LoopbackServer, **values: Any) -> Settings:
+def settings_for(platform: LoopbackServer, **values: Any) -> Settings:
     names = ("instagram_api_url", "facebook_api_url", "tiktok_api_url", "youtube_api_url")
-    return Settings(**{**dict.fromkeys(names, platform.origin), **values})
+    return settings_with(**{**dict.fromkeys(names, platform.origin), **values})
 
 
 def examine(settings: Settings) -> dict[str, Diagnosis]:
@@ -64,7 +64,7 @@ def test_a_complete_installation_is_well(
         insert_account(connection, id="3", talent_id="ada", platform="YOUTUBE")
 
     found = examine(
-        settings_with(
+        settings_for(
             platform,
             talent_database_url=migrated_database_url,
             talent_image_store=str(tmp_path / "images"),
@@ -86,7 +86,7 @@ def test_a_complete_installation_is_well(
 def test_before_anything_was_set_up_it_is_missing_and_stays_so(platform: LoopbackServer, tmp_path: Path) -> None:
     data = tmp_path / "data"
 
-    found = examine(settings_with(platform, talent_data_dir=data))
+    found = examine(settings_for(platform, talent_data_dir=data))
 
     assert found["database"].state is State.MISSING
     assert "talent-images migrate" in found["database"].message
@@ -99,14 +99,14 @@ def test_a_database_that_was_not_migrated_is_broken(
 ) -> None:
     migrate_down(migrated_engine)
 
-    found = examine(settings_with(platform, talent_database_url=migrated_database_url))
+    found = examine(settings_for(platform, talent_database_url=migrated_database_url))
 
     assert found["migrations"].state is State.BROKEN
     assert "run talent-images migrate" in found["migrations"].message
 
 
 def test_a_database_that_is_not_the_apps_is_named(platform: LoopbackServer, postgres_url: str) -> None:
-    found = examine(settings_with(platform, talent_database_url=postgres_url))
+    found = examine(settings_for(platform, talent_database_url=postgres_url))
 
     assert found["app tables"].state is State.BROKEN
     assert '"Talent"' in found["app tables"].message
@@ -120,7 +120,7 @@ def test_a_database_that_cannot_be_opened_is_broken_and_the_rest_is_still_looked
 ) -> None:
     url = address.format(secret=SECRET, port=closed_port)
 
-    found = examine(settings_with(platform, talent_database_url=url))
+    found = examine(settings_for(platform, talent_database_url=url))
 
     assert found["database"].state is State.BROKEN
     assert found["picture workers"].state is State.OK
@@ -147,7 +147,7 @@ def test_credentials_are_missing_only_where_connected_accounts_need_them(
         insert_account(connection, id="tiktok-1", talent_id="talent-1", platform="TIKTOK")
         insert_account(connection, id="youtube", talent_id="talent-0", platform="YOUTUBE", connected=False)
 
-    found = examine(settings_with(platform, talent_database_url=migrated_database_url))
+    found = examine(settings_for(platform, talent_database_url=migrated_database_url))
 
     by_handle = found["Instagram, handle alone"]
     assert by_handle.state is State.MISSING
@@ -167,7 +167,7 @@ def test_credentials_are_missing_only_where_connected_accounts_need_them(
 def test_a_platform_that_cannot_be_reached_is_named_by_its_host(platform: LoopbackServer, closed_port: int) -> None:
     address = f"http://user:{SECRET}@127.0.0.1:{closed_port}/{SECRET}?key={SECRET}"
 
-    found = examine(settings_with(platform, tiktok_api_url=address))
+    found = examine(settings_for(platform, tiktok_api_url=address))
 
     assert found["TIKTOK_API_URL"].state is State.BROKEN
     assert found["TIKTOK_API_URL"].message == "127.0.0.1 cannot be reached: no connection."
@@ -177,7 +177,7 @@ def test_a_platform_that_cannot_be_reached_is_named_by_its_host(platform: Loopba
 
 def test_a_platform_that_answers_no_http_is_broken(platform: LoopbackServer) -> None:
     with LoopbackServer(lambda send: send(b"SSH-2.0-OpenSSH\r\n\r\n")) as other:
-        found = examine(settings_with(platform, youtube_api_url=other.origin))
+        found = examine(settings_for(platform, youtube_api_url=other.origin))
 
     assert found["YOUTUBE_API_URL"].message == "127.0.0.1 cannot be reached: its answer is not HTTP."
 
@@ -186,7 +186,7 @@ def test_hosts_are_asked_without_credentials_or_paths(platform: LoopbackServer) 
     with_path = f"http://user:{SECRET}@127.0.0.1:{platform.port}/{SECRET}?key={SECRET}"
 
     found = examine(
-        settings_with(platform, instagram_api_url=with_path, instagram_business_token=SECRET, youtube_api_key=SECRET)
+        settings_for(platform, instagram_api_url=with_path, instagram_business_token=SECRET, youtube_api_key=SECRET)
     )
 
     assert found["INSTAGRAM_API_URL"].state is State.OK
@@ -199,8 +199,8 @@ def test_a_picture_store_that_is_a_file_is_broken(platform: LoopbackServer, tmp_
     file = tmp_path / "images"
     file.write_text("not a directory")
 
-    assert examine(settings_with(platform, talent_image_store=str(file)))["picture store"].state is State.BROKEN
-    below = examine(settings_with(platform, talent_image_store=str(file / "below")))["picture store"]
+    assert examine(settings_for(platform, talent_image_store=str(file)))["picture store"].state is State.BROKEN
+    below = examine(settings_for(platform, talent_image_store=str(file / "below")))["picture store"]
     assert below.state is State.BROKEN
     assert f"{file} is not a writable directory" in below.message
 
@@ -214,7 +214,7 @@ def test_an_object_store_that_does_not_answer_is_broken_and_its_keys_stay_secret
     # Plain HTTP is refused before any try, so that nothing has to be waited for.
     monkeypatch.setenv("AWS_ALLOW_HTTP", "false")
 
-    found = examine(settings_with(platform, talent_image_store="s3://talent-pictures"))
+    found = examine(settings_for(platform, talent_image_store="s3://talent-pictures"))
 
     assert found["picture store"].state is State.BROKEN
     assert SECRET not in repr(found)
@@ -224,7 +224,7 @@ def test_production_is_warned_of_a_loopback_address_and_of_trusted_origins(
     platform: LoopbackServer, migrated_database_url: str
 ) -> None:
     found = examine(
-        settings_with(
+        settings_for(
             platform,
             talent_database_url=migrated_database_url,
             talent_image_public_url="http://localhost:3001",
@@ -237,7 +237,7 @@ def test_production_is_warned_of_a_loopback_address_and_of_trusted_origins(
 
 
 def test_the_embedded_default_may_be_on_loopback(platform: LoopbackServer, tmp_path: Path) -> None:
-    found = examine(settings_with(platform, talent_data_dir=tmp_path / "data"))
+    found = examine(settings_for(platform, talent_data_dir=tmp_path / "data"))
 
     assert found["TALENT_IMAGE_PUBLIC_URL"].state is State.OK
 
@@ -254,23 +254,21 @@ def test_only_a_live_look_calls_the_platforms_and_finds_out_whether_the_credenti
     with running_sandbox() as sandbox:
         given: dict[str, Any] = {name.lower(): value for name, value in sandbox.environment.items()}
         given["talent_data_dir"] = str(tmp_path)
-        still = examine(Settings(**given))
+        still = examine(settings_with(**given))
         assert all("Is configured" in still[name].message for name in tried)
         assert sandbox.world.calls.counts() == {}
 
-        found = examine_live(Settings(**given))
+        found = examine_live(settings_with(**given))
         assert {found[name].state for name in tried} == {State.OK}
         assert all("Was tried just now" in found[name].message for name in tried), found
 
         wrong = dict.fromkeys(("instagram_business_token", "tiktok_client_secret", "youtube_api_key"), SECRET)
-        found = examine_live(Settings(**given | wrong))
+        found = examine_live(settings_with(**given | wrong))
         assert {name: found[name].state for name in tried} == dict.fromkeys(tried, State.BROKEN), found
         assert SECRET not in repr(found)
 
 
 def test_a_public_address_without_tls_is_a_warning(platform: LoopbackServer, tmp_path: Path) -> None:
-    found = examine(
-        settings_with(platform, talent_data_dir=tmp_path, talent_image_public_url="http://pictures.example")
-    )
+    found = examine(settings_for(platform, talent_data_dir=tmp_path, talent_image_public_url="http://pictures.example"))
 
     assert found["TALENT_IMAGE_PUBLIC_URL"].state is State.WARNING

@@ -23,7 +23,7 @@ from talent_image_pipeline.operations.store_maintenance import Progress, Verific
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.platforms.instagram import API_VERSION, INSTAGRAM
-from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.settings import settings_with
 from talent_image_pipeline.sync.planning.candidates import reading_rules
 from talent_image_pipeline.sync.reading.outcome_rules import ledger_after
 from talent_image_pipeline.sync.reading.session import open_reading_session
@@ -213,7 +213,7 @@ def portrait() -> bytes:
 
 def sync(engine: sa.Engine, store: PictureStore, origin: str) -> PlatformReport:
     """Read Ada's account as a run of the sensor does, through the real client, downloader and workers."""
-    settings = Settings(instagram_api_url=origin, talent_image_trusted_origins=origin)
+    settings = settings_with(instagram_api_url=origin, talent_image_trusted_origins=origin)
     settings = settings.model_copy(update={"talent_database_url": None})
 
     async def run() -> PlatformReport:

@@ -24,9 +24,7 @@ from talent_image_pipeline.platforms.contract import (
     Reading,
     TokenRefresh,
 )
-from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
-from talent_image_pipeline.settings import Settings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -140,9 +138,9 @@ async def serving(script: Script) -> AsyncIterator[ScriptedServer]:
         await server.stop()
 
 
-def credentials_for(origin: str, **changes: Any) -> PlatformCredentials:
-    """Credentials whose addresses carry a path each, as behind a gateway; ``changes`` replaces parts."""
-    parts: dict[str, Any] = {
+def values_for(origin: str, **changes: Any) -> dict[str, Any]:
+    """Settings of all platforms whose addresses carry a path each, as behind a gateway; ``changes`` replaces parts."""
+    return {
         "instagram_api_url": f"{origin}/graph.instagram.com",
         "facebook_api_url": f"{origin}/graph.facebook.com",
         "tiktok_api_url": f"{origin}/open.tiktokapis.com",
@@ -154,7 +152,6 @@ def credentials_for(origin: str, **changes: Any) -> PlatformCredentials:
         "youtube_api_key": SecretStr("api-key-SECRET"),
         **changes,
     }
-    return PlatformCredentials(**parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +183,8 @@ async def client_of(
 ) -> AsyncIterator[tuple[PlatformClient, ApiTransport, ScriptedServer]]:
     async with serving(script) as server, open_api_client() as pool:
         transport = ApiTransport(pool, deadline_seconds=deadline_seconds)
-        credentials = credentials_for(server.origin, **changes)
-        yield platform.build_client(credentials, transport, lambda: NOW), transport, server
+        values = values_for(server.origin, **changes)
+        yield platform.open_client(values, transport, lambda: NOW), transport, server
 
 
 def converse(
@@ -232,5 +229,4 @@ def build_client(
     platform: Platform, environment: Mapping[str, str], transport: ApiTransport, clock: Clock
 ) -> PlatformClient:
     """Build a platform's client from the names and values of environment variables."""
-    settings = Settings(_env_file=None, **{name.lower(): value for name, value in environment.items()})  # type: ignore[call-arg, arg-type]
-    return platform.build_client(credentials_from(settings), transport, clock)
+    return platform.open_client({name.lower(): value for name, value in environment.items()}, transport, clock)

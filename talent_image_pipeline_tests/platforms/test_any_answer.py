@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from talent_image_pipeline.platforms.contract import Account, Outcome, PlatformClient
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
-from talent_image_pipeline_tests.platforms.scripted_server import NOW, Reply, ScriptedServer, credentials_for
+from talent_image_pipeline_tests.platforms.scripted_server import NOW, Reply, ScriptedServer, values_for
 
 SIGNED = "https://x.fbcdn.net/v/1_n.jpg?oh=signed-SECRET&oe=7"
 ACCOUNTS = (
@@ -82,8 +82,8 @@ def stage() -> Iterator[Stage]:
         server = ScriptedServer(lambda _: Reply())
         runner.run(server.start())
         pool = open_api_client()
-        credentials = credentials_for(server.origin)
-        clients = tuple(platform.build_client(credentials, ApiTransport(pool), lambda: NOW) for platform in PLATFORMS)
+        values = values_for(server.origin)
+        clients = tuple(platform.open_client(values, ApiTransport(pool), lambda: NOW) for platform in PLATFORMS)
         yield Stage(runner=runner, server=server, clients=clients)
         runner.run(pool.aclose())
         runner.run(server.stop())

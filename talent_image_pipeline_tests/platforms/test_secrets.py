@@ -14,9 +14,9 @@ from talent_image_pipeline_tests.platforms.scripted_server import (
     Received,
     Reply,
     converse,
-    credentials_for,
     refresh,
     reply_json,
+    values_for,
 )
 from talent_image_pipeline_tests.platforms.test_transport import endless, reset, reset_within_the_body, writing
 
@@ -65,7 +65,7 @@ def test_no_secret_shows_in_words_logs_or_representations(
 
 
 def test_the_credentials_show_none_of_their_keys() -> None:
-    assert "SECRET" not in repr(credentials_for("http://127.0.0.1:1"))
+    assert "SECRET" not in repr(values_for("http://127.0.0.1:1"))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)

@@ -13,9 +13,9 @@ from talent_image_pipeline.platforms.youtube import YOUTUBE
 from talent_image_pipeline_tests.platforms.scripted_server import (
     NOW,
     Reply,
-    credentials_for,
     refresh,
     reply_json,
+    values_for,
 )
 
 DAY = timedelta(days=1)
@@ -35,7 +35,7 @@ def account(*, expires_in: timedelta | None = None, **changes: Any) -> Account:
 
 def is_due(platform: Platform, known: Account, *, refreshed_at: datetime | None = None) -> bool:
     # Deciding needs no transport: nothing is sent.
-    client = platform.build_client(credentials_for("http://127.0.0.1:9"), None, lambda: NOW)  # type: ignore[arg-type]
+    client = platform.open_client(values_for("http://127.0.0.1:9"), None, lambda: NOW)  # type: ignore[arg-type]
     return client.needs_token_refresh(known, now=NOW, refreshed_at=refreshed_at)
 
 

@@ -28,7 +28,7 @@ from talent_image_pipeline.sandbox.portraits import Picture
 from talent_image_pipeline.sandbox.server import running_sandbox
 from talent_image_pipeline.sandbox.situations import Network, PictureKind
 from talent_image_pipeline.sandbox.world import World
-from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.settings import settings_with
 from talent_image_pipeline.sync.planning.candidates import choose_candidates, plan_daily_batches, reading_rules
 from talent_image_pipeline.sync.planning.change_requests import AccountChange, plan_change_requests
 from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS, SyncScope
@@ -270,7 +270,7 @@ def open_simulation(
         values: dict[str, Any] = {name.lower(): value for name, value in sandbox.environment.items()}
         values |= {"talent_database_url": database_url, "talent_data_dir": directory}
         values |= {"talent_image_public_url": PUBLIC_URL, "_env_file": None}
-        settings = Settings(**values)
+        settings = settings_with(**values)
         engine = open_engine(database_url)
         stack.callback(engine.dispose)
         store = PictureStore.from_url(settings.image_store_url)

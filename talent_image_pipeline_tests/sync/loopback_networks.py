@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.platforms.instagram import INSTAGRAM
-from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.settings import settings_with
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
 from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport
@@ -143,7 +143,7 @@ async def reading(
     store = PictureStore.from_url(str(directory / "images"))
     async with serving(networks) as server:
         networks.origin = server.origin
-        settings = Settings(
+        settings = settings_with(
             talent_database_url=SecretStr(engine.url.render_as_string(hide_password=False)),
             talent_image_trusted_origins=server.origin,
             instagram_api_url=f"{server.origin}/instagram",

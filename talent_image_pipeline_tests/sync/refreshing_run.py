@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from talent_image_pipeline.database.account_queries import load_accounts
 from talent_image_pipeline.database.engine import open_engine
-from talent_image_pipeline.platforms.credentials import credentials_from
 from talent_image_pipeline.settings import load_settings
 from talent_image_pipeline.sync.tokens.refresh_process import open_refresh_process
 
@@ -24,7 +23,7 @@ async def _run(account_id: str) -> None:
         [account] = load_accounts(connection, [account_id])
     engine.dispose()
     url = SecretStr(settings.database_url)
-    async with open_refresh_process(database_url=url, credentials=credentials_from(settings)) as keeper:
+    async with open_refresh_process(database_url=url, platform_values=settings.platform_values) as keeper:
         report = await keeper.refresh(account)
     sys.stdout.write(json.dumps({"failure": report.failure and report.failure.message, "calls": report.calls}))
 

@@ -17,7 +17,6 @@ from talent_image_pipeline.database.account_queries import load_accounts
 from talent_image_pipeline.database.ledger_queries import claim_accounts
 from talent_image_pipeline.database.tables import platform_images
 from talent_image_pipeline.platforms.contract import Account, Outcome
-from talent_image_pipeline.platforms.credentials import credentials_from
 from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
 from talent_image_pipeline.sandbox.server import running_sandbox
@@ -131,7 +130,7 @@ def stored_pair_works(engine: sa.Engine, tiktok: RotatingAccount) -> bool:
 
     async def ask() -> bool:
         async with open_api_client() as api:
-            client = TIKTOK.build_client(credentials_from(load_settings()), ApiTransport(api), tiktok.now)
+            client = TIKTOK.open_client(load_settings().platform_values, ApiTransport(api), tiktok.now)
             [call] = client.plan_calls([account])
             [reading] = (await client.read(call)).readings
             refresh = await client.refresh_token(account)

@@ -18,7 +18,6 @@ from talent_image_pipeline.database.account_queries import load_accounts
 from talent_image_pipeline.database.tables import platform_images, social_account_connection
 from talent_image_pipeline.database.token_queries import SeenTokens, claim_refresh
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.platforms.credentials import credentials_from
 from talent_image_pipeline.platforms.tiktok import TIKTOK
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
 from talent_image_pipeline.sandbox.situations import Network, Situation
@@ -69,11 +68,11 @@ def engine(migrated_engine: sa.Engine, tiktok: RotatingAccount) -> sa.Engine:
 
 def refresh(engine: sa.Engine, *, seen: SeenTokens = SEEN, now: datetime = NOON) -> RefreshReport:
     """Refresh the account's token as the keeper does."""
-    credentials = credentials_from(load_settings())
+    credentials = load_settings().platform_values
 
     async def scenario() -> RefreshReport:
         async with open_api_client() as api:
-            client = TIKTOK.build_client(credentials, ApiTransport(api), lambda: now)
+            client = TIKTOK.open_client(credentials, ApiTransport(api), lambda: now)
             return await refresh_account_token(
                 account_id=ACCOUNT, seen=seen, label="TikTok", engine=engine, client=client, clock=lambda: now
             )

@@ -29,6 +29,7 @@ _HOST_NAME = re.compile(
 # Whatever ends in a number is read as an IPv4 address by some resolver: 127.1, 0177.0.0.1, 0x7f000001, 2130706433.
 _ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
 # Instagram's CDN signs `oe` (hexadecimal) and TikTok's `x-expires` (decimal), both seconds since 1970. More digits
 # than these are beyond the year 4000, and no expiry.
 _EXPIRY_PARAMETERS = {
@@ -160,6 +161,8 @@ def _take_apart(url: str) -> tuple[Origin, str]:
     if not host.startswith("[") and not _HOST_NAME.fullmatch(host):
         raise RefusedWebAddressError("the address's host is not a plain ASCII host name")
     port = int(host_and_port["port"]) if host_and_port["port"] else _DEFAULT_PORTS.get(scheme, 0)
+    if port > _LAST_PORT:
+        raise RefusedWebAddressError("the address's port is not a number up to 65535")
     return Origin(scheme=scheme, host=host, port=port), (parts["path"] or "/") + (parts["query"] or "")
 
 

@@ -15,7 +15,7 @@ from talent_image_pipeline.database import candidate_queries, history_queries, t
 from talent_image_pipeline.database.candidate_queries import ReadingRules
 from talent_image_pipeline.database.records import MANUAL, Candidate, Reason
 from talent_image_pipeline.errors import UserError
-from talent_image_pipeline.platforms.registry import PLATFORMS
+from talent_image_pipeline.settings import active_platforms
 from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES, WAITING_OUTCOMES, batches
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
 
@@ -37,9 +37,9 @@ class Selection:
 
 
 def reading_rules(*, verified_only: bool) -> ReadingRules:
-    """Return what the queries need to know of the settings and the registry."""
+    """Return what the queries need to know of the settings."""
     return ReadingRules(
-        platforms=tuple(platform.name for platform in PLATFORMS),
+        platforms=tuple(platform.name for platform in active_platforms()),
         waiting_outcomes=tuple(sorted(WAITING_OUTCOMES)),
         repeated_outcomes=tuple(sorted(REPEATED_OUTCOMES)),
         verified_only=verified_only,

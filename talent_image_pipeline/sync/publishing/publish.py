@@ -5,7 +5,7 @@ What does not: the choice itself (``resolution.py``).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from talent_image_pipeline.database import account_queries, history_queries, led
 from talent_image_pipeline.database.history_queries import NewVersion, TalentColumns
 from talent_image_pipeline.database.records import MANUAL, AccountRecord, Candidate, TalentRecord
 from talent_image_pipeline.pictures.store.keys import rendition_url
-from talent_image_pipeline.platforms.registry import PLATFORMS
+from talent_image_pipeline.settings import active_platforms
 from talent_image_pipeline.sync.planning.due import batches
 from talent_image_pipeline.sync.publishing.resolution import (
     Resolution,
@@ -29,13 +29,17 @@ from talent_image_pipeline.sync.reporting.reports import MAX_LISTED, ResolutionR
 TALENTS_PER_TRANSACTION = 200
 
 
+def _priority() -> tuple[str, ...]:
+    return tuple(platform.name for platform in active_platforms())
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishingRules:
-    """What the choice depends on besides the talents: settings and the registry's priority."""
+    """What the choice depends on besides the talents: settings, of which the active platforms are one."""
 
     public_url: str
     verified_only: bool
-    priority: tuple[str, ...] = tuple(platform.name for platform in PLATFORMS)
+    priority: tuple[str, ...] = field(default_factory=_priority)
 
     def image_url(self, picture_hash: str | None) -> str | None:
         """Return the address under which a picture is published; none for initials."""

@@ -5,9 +5,10 @@ What does not: what is done with them (``platform_reader.py``) and Dagster (``re
 """
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio.to_thread
 import httpx
@@ -20,7 +21,6 @@ from talent_image_pipeline.pictures.download.downloader import PictureDownloader
 from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
-from talent_image_pipeline.platforms.credentials import PlatformCredentials, credentials_from
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.limits.circuit_breaker import CircuitBreaker
@@ -37,7 +37,7 @@ from talent_image_pipeline.sync.tokens.refresh_process import RefreshProcess, op
 class ReadingSession:
     """Open connections and worker processes, shared by all platforms of a run."""
 
-    credentials: PlatformCredentials
+    platform_values: Mapping[str, Any] = field(repr=False)
     engine: sa.Engine
     store: PictureStore
     tokens: RefreshProcess
@@ -61,7 +61,7 @@ class ReadingSession:
         transport = ApiTransport(self.api_client)
         tools = PlatformTools(
             platform=platform,
-            client=platform.build_client(self.credentials, transport, self.clock),
+            client=platform.open_client(self.platform_values, transport, self.clock),
             tokens=self.tokens,
             gate=QuotaGate(engine=self.engine, quotas=platform.quotas, clock=self.clock),
             circuit=CircuitBreaker(),
@@ -91,16 +91,16 @@ async def open_reading_session(
     *, settings: Settings, engine: sa.Engine, store: PictureStore, limits: ReadingLimits, clock: Clock = utc_now
 ) -> AsyncIterator[ReadingSession]:
     """Open what reading needs; nothing connects or starts before it is used."""
-    credentials = credentials_from(settings)
+    values = settings.platform_values
     database_url = SecretStr(settings.database_url)
     async with (
         open_api_client() as api_client,
         PictureDownloader(trusted_origins=settings.trusted_origins, clock=clock) as downloader,
         PictureWorkers() as workers,
-        open_refresh_process(database_url=database_url, credentials=credentials, clock=clock) as tokens,
+        open_refresh_process(database_url=database_url, platform_values=values, clock=clock) as tokens,
     ):
         yield ReadingSession(
-            credentials=credentials,
+            platform_values=values,
             tokens=tokens,
             engine=engine,
             store=store,

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -37,7 +37,6 @@ from talent_image_pipeline.database.engine import ConnectionShare, DatabaseUnava
 from talent_image_pipeline.database.records import AccountRecord
 from talent_image_pipeline.database.token_queries import SeenTokens
 from talent_image_pipeline.platforms.contract import Outcome, Reading
-from talent_image_pipeline.platforms.credentials import PlatformCredentials
 from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
 from talent_image_pipeline.sync.tokens.refresh import RefreshReport, refresh_account_token
@@ -52,7 +51,7 @@ class KeeperOrders:
     """What a keeper is told once: where the database is, and what the platforms know us by."""
 
     database_url: SecretStr
-    credentials: PlatformCredentials
+    platform_values: Mapping[str, str | None] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +102,13 @@ def _plain(value: object) -> Any:
 
 @asynccontextmanager
 async def open_refresh_process(
-    *, database_url: SecretStr, credentials: PlatformCredentials, clock: Clock = utc_now
+    *, database_url: SecretStr, platform_values: Mapping[str, Any], clock: Clock = utc_now
 ) -> AsyncIterator["RefreshProcess"]:
     """Offer token refreshes for the length of a run. The process is started with the first one.
 
     Leaving waits for the refreshes under way. If the run is cancelled it does not wait: the keeper goes on alone.
     """
-    orders = KeeperOrders(database_url=database_url, credentials=credentials)
+    orders = KeeperOrders(database_url=database_url, platform_values=dict(platform_values))
     async with anyio.create_task_group() as tasks:
         keeper = RefreshProcess(orders=orders, tasks=tasks, clock=clock)
         try:
@@ -272,7 +271,9 @@ async def _keep(answers: int) -> None:
     try:
         async with open_api_client() as api, anyio.create_task_group() as tasks:
             transport = ApiTransport(api)
-            keeping = _Keeping(engine=engine, transport=transport, credentials=orders.credentials, answers=answers)
+            keeping = _Keeping(
+                engine=engine, transport=transport, platform_values=orders.platform_values, answers=answers
+            )
             async for line in requests:
                 if _is_whole(line):
                     tasks.start_soon(keeping.answer, _REQUEST.validate_json(line))
@@ -291,7 +292,7 @@ class _Keeping:
 
     engine: sa.Engine
     transport: ApiTransport
-    credentials: PlatformCredentials
+    platform_values: Mapping[str, str | None] = field(repr=False)
     answers: int
     writing: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -321,7 +322,7 @@ class _Keeping:
             seen=SeenTokens(access_token=request.access_token, refresh_token=request.refresh_token),
             label=platform.label,
             engine=self.engine,
-            client=platform.build_client(self.credentials, self.transport, clock),
+            client=platform.open_client(self.platform_values, self.transport, clock),
             clock=clock,
         )
 
