@@ -13,11 +13,13 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database.account_queries import (
     account,
+    account_platform,
     accounts_with_ledger,
     fingerprint_now,
     is_account_of_ledger,
     is_changed,
     is_due_again,
+    is_eligible,
     is_of_same_talent,
     is_on,
     is_readable,
@@ -25,6 +27,7 @@ from talent_image_pipeline.database.account_queries import (
 )
 from talent_image_pipeline.database.records import MANUAL, Candidate, Reason
 from talent_image_pipeline.database.tables import candidate_talents, talent
+from talent_image_pipeline.platforms.contract import Outcome
 
 _NAMES_WORTH_REPEATING: Final = 1000
 
@@ -48,12 +51,30 @@ class ReadingRules:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountFinding:
-    """An account that changed, or whose backoff has passed; ``fingerprint`` is none for a deleted one."""
+    """An account that changed.
+
+    Attributes:
+        fingerprint: Its state now; none for an account that the app deleted.
+        awaits_read: Whether the change is to be read at its network: a disconnect or a deletion is not.
+        reads_by_change: How often it was read lately because it changed.
+        reads_by_change_since: Since when that is counted.
+    """
 
     account_id: str
     talent_id: str
     fingerprint: str | None
-    is_retry: bool
+    awaits_read: bool = False
+    reads_by_change: int = 0
+    reads_by_change_since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedRead:
+    """An account whose last read failed in a way that passes, and whose wait after it is over."""
+
+    account_id: str
+    talent_id: str
+    platform: str
 
 
 def find_candidates(
@@ -127,44 +148,89 @@ def _select_due(
 def find_changed_accounts(
     connection: sa.Connection, *, rules: ReadingRules, now: datetime, limit: int
 ) -> list[AccountFinding]:
-    """Find accounts that changed, were deleted, or whose wait after a failed read is over, in that order of urgency.
+    """Find accounts that changed or were deleted, the longest unread first.
 
     Accounts that a run holds a claim on are left out until the claim ends, and so are those of talents with a manual
     picture.
     """
-    unclaimed = sa.or_(ledger.c.claimed_until.is_(None), ledger.c.claimed_until <= now)
-    changed = is_changed(verified_only=rules.verified_only)
-    retry = is_due_again(verified_only=rules.verified_only, repeated_outcomes=rules.repeated_outcomes, now=now)
-    is_retry = sa.case((changed, 0), else_=1)
+    is_seen = ledger.c.fingerprint.is_not_distinct_from(fingerprint_now)
     standing = (
-        sa.select(account.c.id, account.c.creatorId, fingerprint_now, is_retry)
+        sa.select(
+            account.c.id,
+            account.c.creatorId,
+            fingerprint_now,
+            is_eligible(verified_only=rules.verified_only) & ~is_seen,
+            sa.func.coalesce(ledger.c.reads_by_change, 0),
+            ledger.c.reads_by_change_since,
+        )
         .select_from(accounts_with_ledger.join(talent, talent.c.id == account.c.creatorId))
         .where(
             is_on(rules.platforms),
             is_of_same_talent(),
             talent.c.profileImageSource != MANUAL,
-            sa.or_(changed, retry),
-            unclaimed,
+            is_changed(verified_only=rules.verified_only),
+            _is_unclaimed(now),
         )
-        # After an outage many accounts are to be read again: they must not crowd out a person who waits.
-        .order_by(is_retry, ledger.c.read_at.asc().nulls_first(), account.c.id)
+        .order_by(ledger.c.read_at.asc().nulls_first(), account.c.id)
         .limit(limit)
     )
     deleted = (
-        sa.select(ledger.c.account_id, ledger.c.talent_id, sa.null(), sa.literal(0))
+        sa.select(ledger.c.account_id, ledger.c.talent_id)
         .select_from(
             ledger.outerjoin(account, is_account_of_ledger(rules.platforms)).outerjoin(
                 talent, talent.c.id == ledger.c.talent_id
             )
         )
-        .where(account.c.id.is_(None), unclaimed, talent.c.profileImageSource.is_distinct_from(MANUAL))
+        .where(account.c.id.is_(None), _is_unclaimed(now), talent.c.profileImageSource.is_distinct_from(MANUAL))
         .limit(limit)
     )
     return [
-        AccountFinding(account_id=row[0], talent_id=row[1], fingerprint=row[2], is_retry=bool(row[3]))
-        for statement in (deleted, standing)
-        for row in connection.execute(statement)
+        *(AccountFinding(account_id=row[0], talent_id=row[1], fingerprint=None) for row in connection.execute(deleted)),
+        *(
+            AccountFinding(
+                account_id=row[0],
+                talent_id=row[1],
+                fingerprint=row[2],
+                awaits_read=bool(row[3]),
+                reads_by_change=row[4],
+                reads_by_change_since=row[5],
+            )
+            for row in connection.execute(standing)
+        ),
     ]
+
+
+def find_failed_reads(connection: sa.Connection, *, rules: ReadingRules, now: datetime, limit: int) -> list[FailedRead]:
+    """Find accounts whose wait after a failed read is over, the longest waiting first; claimed ones are left out."""
+    statement = (
+        sa.select(account.c.id, account.c.creatorId, account_platform)
+        .select_from(accounts_with_ledger.join(talent, talent.c.id == account.c.creatorId))
+        .where(
+            is_on(rules.platforms),
+            is_of_same_talent(),
+            talent.c.profileImageSource != MANUAL,
+            is_due_again(verified_only=rules.verified_only, repeated_outcomes=rules.repeated_outcomes, now=now),
+            _is_unclaimed(now),
+        )
+        .order_by(ledger.c.read_at.asc().nulls_first(), account.c.id)
+        .limit(limit)
+    )
+    return [FailedRead(account_id=row[0], talent_id=row[1], platform=row[2]) for row in connection.execute(statement)]
+
+
+def newest_outcomes(connection: sa.Connection, platform: str, *, reads: int) -> list[Outcome]:
+    """Return how the newest reads on a platform ended, the newest first."""
+    statement = (
+        sa.select(ledger.c.outcome)
+        .where(ledger.c.platform == platform, ledger.c.outcome.is_not(None), ledger.c.read_at.is_not(None))
+        .order_by(ledger.c.read_at.desc())
+        .limit(reads)
+    )
+    return list(connection.scalars(statement))
+
+
+def _is_unclaimed(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(ledger.c.claimed_until.is_(None), ledger.c.claimed_until <= now)
 
 
 def find_deleted_talents(connection: sa.Connection, talent_ids: Collection[str] = ()) -> list[str]:

@@ -6,7 +6,7 @@ What does not: what a row becomes after a reading (``sync/outcome_rules.py``).
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -20,8 +20,12 @@ from talent_image_pipeline.database.bulk import insert_for, update_rows
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord, PictureRecord
 from talent_image_pipeline.database.tables import pictures
 
-_CLAIM_FIELDS = {"claimed_by", "claimed_until"}
-_TOKEN_FIELDS = {"token_refreshed_at", "consent_ends_at"}
+_WRITTEN_ELSEWHERE = {
+    *("claimed_by", "claimed_until"),
+    *("token_refreshed_at", "consent_ends_at"),
+    *("reads_by_change", "reads_by_change_since"),
+}
+_COUNTED_FOR = timedelta(hours=1)
 
 
 def claim_accounts(
@@ -65,6 +69,12 @@ def renew_claims(connection: sa.Connection, *, run_id: str, until: datetime) -> 
     connection.execute(sa.update(ledger).where(mine).values(claimed_until=until))
 
 
+def runs_with_claims(connection: sa.Connection, *, now: datetime) -> set[str]:
+    """Return the runs that hold claims which have not lapsed: they were alive a moment ago."""
+    statement = sa.select(ledger.c.claimed_by).distinct().where(ledger.c.claimed_until > now)
+    return {run_id for run_id in connection.scalars(statement) if run_id is not None}
+
+
 def release_claims(connection: sa.Connection, *, run_id: str, platform: str) -> None:
     """Give back what a run still holds on a platform. A row that was never read is removed again."""
     mine = sa.and_(ledger.c.claimed_by == run_id, ledger.c.platform == platform)
@@ -105,7 +115,7 @@ def write_readings(
     rows = []
     for account_id in sorted(valid):
         row = asdict(by_id[account_id])
-        rows.append({name: value for name, value in row.items() if name not in _CLAIM_FIELDS | _TOKEN_FIELDS})
+        rows.append({name: value for name, value in row.items() if name not in _WRITTEN_ELSEWHERE})
     is_mine = ledger.c.claimed_by == run_id
     update_rows(
         connection,
@@ -114,12 +124,33 @@ def write_readings(
         key="account_id",
         where=is_mine,
     )
+    _count_reads_by_change(connection, [current[account_id] for account_id in sorted(valid)], now=now)
     stale = sorted(set(by_id) - valid)
     if stale:
         connection.execute(
             sa.update(ledger).where(ledger.c.account_id.in_(stale), is_mine).values(claimed_by=None, claimed_until=None)
         )
     return valid
+
+
+def _count_reads_by_change(connection: sa.Connection, accounts: Sequence[AccountRecord], *, now: datetime) -> None:
+    """Count reads of accounts in another state than the ledger had seen; the first one begins an hour."""
+    changed = [
+        account.account_id
+        for account in accounts
+        if account.ledger is not None and account.ledger.fingerprint != account.fingerprint
+    ]
+    if not changed:
+        return
+    is_same_hour = ledger.c.reads_by_change_since > now - _COUNTED_FOR
+    connection.execute(
+        sa.update(ledger)
+        .where(ledger.c.account_id.in_(changed))
+        .values(
+            reads_by_change=sa.case((is_same_hour, ledger.c.reads_by_change + 1), else_=1),
+            reads_by_change_since=sa.case((is_same_hour, ledger.c.reads_by_change_since), else_=now),
+        )
+    )
 
 
 def save_pictures(connection: sa.Connection, records: Sequence[PictureRecord], *, now: datetime) -> None:

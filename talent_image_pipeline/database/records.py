@@ -82,6 +82,8 @@ class LedgerRecord:
     refused_host: str | None = None
     refused_content_id: str | None = None
     refused_at: datetime | None = None
+    reads_by_change: int = 0
+    reads_by_change_since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,6 +166,14 @@ platform_images = sa.Table(
     sa.Column("claimed_until", UtcTimestamp, comment="When that claim lapses, UTC."),
     sa.Column("token_refreshed_at", UtcTimestamp, comment="When we last refreshed the account's token, UTC."),
     sa.Column("token_refresh_started_at", UtcTimestamp, comment="A refresh whose answer is not stored yet, UTC."),
+    sa.Column(
+        "reads_by_change",
+        sa.Integer,
+        nullable=False,
+        server_default="0",
+        comment="How often it was read because it changed, within the hour since reads_by_change_since.",
+    ),
+    sa.Column("reads_by_change_since", UtcTimestamp, comment="When that hour began, UTC."),
     sa.Column("consent_ends_at", UtcTimestamp, comment="When the talent must consent anew, UTC."),
     sa.Column("token_digest", sa.Text, comment="Hash of the access token of the last read: knows a renamed account."),
     sa.Column(

@@ -1,66 +1,33 @@
-"""The daily schedule, evaluated through Dagster's own context, over real databases and simulated days."""
+"""The daily schedule and the hourly catch-up, evaluated by Dagster over real databases and simulated days."""
 
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from talent_image_pipeline.automation.schedules import daily_profile_image_sync
-from talent_image_pipeline.database.tables import social_account_connection, talent
-from talent_image_pipeline.resources import DatabaseResource
-from talent_image_pipeline.sync.planning.candidates import choose_candidates
+from talent_image_pipeline.clock import utc_now
+from talent_image_pipeline.database.records import Reason
+from talent_image_pipeline.database.tables import candidate_talents, talent
 from talent_image_pipeline.sync.planning.scope import SyncScope
+from talent_image_pipeline_tests.automation.conftest import MovableClock
+from talent_image_pipeline_tests.automation.simulated_days import SimulatedDays
+from talent_image_pipeline_tests.dagster_ticks import DagsterTicks, scope_of, trigger_of
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 FIRST_DAY = datetime(2026, 3, 20, 2, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def engine(migrated_engine: sa.Engine, migrated_database_url: str, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    monkeypatch.setenv("TALENT_DATABASE_URL", migrated_database_url)
+def engine(migrated_engine: sa.Engine) -> sa.Engine:
     return migrated_engine
 
 
-def insert_many(engine: sa.Engine, number: int) -> None:
-    stamp = {"createdAt": FIRST_DAY, "updatedAt": FIRST_DAY}
-    talents = [{"id": f"talent-{i:05}", "userId": f"user-{i}", "name": f"Talent {i}", **stamp} for i in range(number)]
-    accounts = [
-        {
-            "id": f"account-{i:05}",
-            "creatorId": f"talent-{i:05}",
-            "platform": "INSTAGRAM",
-            "handle": f"talent.{i}",
-            "connected": True,
-            **stamp,
-        }
-        for i in range(number)
-    ]
-    with engine.begin() as connection:
-        connection.execute(sa.insert(talent), talents)
-        connection.execute(sa.insert(social_account_connection), accounts)
-
-
-def evaluate_whole(at: datetime) -> list[dg.RunRequest | dg.SkipReason]:
-    with (
-        dg.DagsterInstance.ephemeral() as instance,
-        dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=at, resources={"database": DatabaseResource()}
-        ) as context,
-    ):
-        return list(daily_profile_image_sync(context))  # type: ignore[arg-type]
-
-
-def evaluate(at: datetime) -> list[dg.RunRequest]:
-    return [request for request in evaluate_whole(at) if isinstance(request, dg.RunRequest)]
-
-
-def scope_of(request: dg.RunRequest) -> dict[str, Any]:
-    config: dict[str, Any] = request.run_config["resources"]["scope"]["config"]
-    return config
+@pytest.fixture
+def days(ticks: DagsterTicks, clock: MovableClock) -> SimulatedDays:
+    return SimulatedDays(ticks=ticks, clock=clock, rng=random.Random(7))
 
 
 def set_stamp(engine: sa.Engine, talent_id: str, at: datetime | None) -> None:
@@ -68,31 +35,42 @@ def set_stamp(engine: sa.Engine, talent_id: str, at: datetime | None) -> None:
         connection.execute(sa.update(talent).where(talent.c.id == talent_id).values(lastProfileImageSyncAt=at))
 
 
-def test_a_thousand_due_talents_are_five_runs_and_nobody_is_left(engine: sa.Engine) -> None:
-    insert_many(engine, 1000)
-    requests = evaluate(FIRST_DAY)
-    assert [len(scope_of(request)["talent_ids"]) for request in requests] == [200] * 5
-    assert len({talent_id for request in requests for talent_id in scope_of(request)["talent_ids"]}) == 1000
+def reasons_of(engine: sa.Engine) -> Counter[Reason]:
+    """Return why talents were chosen, over all runs."""
+    with engine.connect() as connection:
+        return Counter(connection.scalars(sa.select(candidate_talents.c.reason)))
+
+
+def test_a_thousand_due_talents_are_five_runs_and_nobody_is_left(days: SimulatedDays, ticks: DagsterTicks) -> None:
+    days.hire(1000)
+    requests = ticks.daily()
+    assert [len(scope_of(request).talent_ids) for request in requests] == [200] * 5
+    assert len({talent_id for request in requests for talent_id in scope_of(request).talent_ids}) == 1000
     assert len({request.run_key for request in requests}) == 5
-    assert {request.tags["trigger"] for request in requests} == {"daily"}
+    assert {trigger_of(request) for request in requests} == {"daily"}
 
 
-def test_never_synced_talents_come_first_and_then_the_longest_waiting(engine: sa.Engine) -> None:
-    insert_many(engine, 4)
+def test_never_synced_talents_come_first_and_then_the_longest_waiting(
+    engine: sa.Engine, days: SimulatedDays, ticks: DagsterTicks
+) -> None:
+    days.hire(4)
     set_stamp(engine, "talent-00000", FIRST_DAY - timedelta(days=2))
     set_stamp(engine, "talent-00001", FIRST_DAY - timedelta(days=9))
     set_stamp(engine, "talent-00002", FIRST_DAY - timedelta(days=3))
-    (request,) = evaluate(FIRST_DAY)
-    assert scope_of(request)["talent_ids"] == ["talent-00003", "talent-00001", "talent-00002", "talent-00000"]
+    (request,) = ticks.daily()
+    assert scope_of(request).talent_ids == ("talent-00003", "talent-00001", "talent-00002", "talent-00000")
 
 
-def test_when_nobody_is_due_the_skip_reason_says_so(engine: sa.Engine) -> None:
-    (skip,) = evaluate_whole(FIRST_DAY)
-    assert isinstance(skip, dg.SkipReason)
-    assert "Nobody is due" in (skip.skip_message or "")
+def test_when_nobody_is_due_the_skip_reason_says_so(ticks: DagsterTicks) -> None:
+    assert ticks.daily() == []
+    assert "Nobody is due" in (ticks.message or "")
+    assert ticks.catch_up() == []
+    assert "Nobody to catch up with" in (ticks.message or "")
 
 
-def test_talents_without_a_known_account_and_with_a_manual_picture_are_never_due(engine: sa.Engine) -> None:
+def test_talents_without_a_known_account_and_with_a_manual_picture_are_never_due(
+    engine: sa.Engine, ticks: DagsterTicks
+) -> None:
     with engine.begin() as connection:
         insert_talent(connection, id="nothing")
         insert_talent(connection, id="linkedin-only")
@@ -101,29 +79,61 @@ def test_talents_without_a_known_account_and_with_a_manual_picture_are_never_due
         insert_account(connection, id="old", talent_id="disconnected", connected=False)
         insert_talent(connection, id="manual", profile_image_source="manual")
         insert_account(connection, id="manual-account", talent_id="manual")
-    assert evaluate(FIRST_DAY) == []
+    assert ticks.daily() == []
+    assert ticks.catch_up() == []
 
 
-def test_over_thirty_days_every_talent_is_synced_every_day_none_skipped_and_none_twice(engine: sa.Engine) -> None:
-    insert_many(engine, 250)
-    rng = random.Random(7)
+def test_over_thirty_days_every_talent_is_read_every_day_none_skipped_and_none_twice(
+    days: SimulatedDays, ticks: DagsterTicks, clock: MovableClock
+) -> None:
+    days.hire(250)
     for day in range(30):
-        at = FIRST_DAY + timedelta(days=day)
-        synced: Counter[str] = Counter()
-        for number, request in enumerate(evaluate(at)):
-            # Runs of one day follow each other, and each stamps its talents when it is done.
-            began_at = at + timedelta(minutes=number * 40, seconds=rng.uniform(3, 300))
-            config = scope_of(request)
-            scope = SyncScope(**{**config, "talent_ids": tuple(config["talent_ids"])})
-            selection = choose_candidates(
-                engine, scope=scope, run_id=f"{day}-{number}", now=began_at, verified_only=False, must_exist=False
-            )
-            chosen = [candidate.talent_id for candidate in selection.candidates]
-            synced.update(chosen)
-            ended_at = began_at + timedelta(seconds=rng.uniform(1, 900))
-            with engine.begin() as connection:
-                connection.execute(
-                    sa.update(talent).where(talent.c.id.in_(chosen)).values(lastProfileImageSyncAt=ended_at)
-                )
-        assert len(synced) == 250, f"day {day}"
-        assert set(synced.values()) == {1}, f"day {day}"
+        clock.now = FIRST_DAY + timedelta(days=day)
+        days.run_all(ticks.daily(), minutes=40)
+        assert {len(reads) for reads in days.reads.values()} == {day + 1}, f"day {day}"
+    assert len(days.reads) == 250
+    # What a run leaves counts as seen: nobody is chosen again as changed.
+    assert reasons_of(ticks.engine) == {Reason.NEVER_SYNCED: 250, Reason.STALE: 29 * 250}
+
+
+@pytest.mark.parametrize(
+    ("hours", "daily", "catch_up"),
+    [(19.9, 0, 0), (20.0, 1, 0), (23.9, 1, 0), (24.0, 1, 1)],
+)
+def test_the_daily_run_takes_those_older_than_20_hours_and_the_catch_up_those_older_than_24(
+    days: SimulatedDays, ticks: DagsterTicks, clock: MovableClock, hours: float, daily: int, catch_up: int
+) -> None:
+    days.hire(3)
+    days.run_all(ticks.daily(), minutes=0)
+    clock.advance(timedelta(hours=hours))
+    assert len(ticks.daily()) == daily
+    requests = ticks.catch_up()
+    assert len(requests) == catch_up
+    for request in requests:
+        assert trigger_of(request) == "catch_up"
+        assert len(scope_of(request).talent_ids) == 3
+        assert scope_of(request).minimum_hours == 24
+
+
+def test_the_catch_up_leaves_changed_accounts_and_failed_reads_to_the_sensor(
+    days: SimulatedDays, ticks: DagsterTicks, clock: MovableClock
+) -> None:
+    days.hire(2)
+    days.run_all(ticks.daily())
+    days.is_down = True
+    clock.advance(timedelta(hours=1))
+    days.run(SyncScope(minimum_hours=0))
+    clock.advance(timedelta(hours=2))
+    assert ticks.catch_up() == []
+    assert [len(scope_of(request).talent_ids) for request in ticks.changes()] == [1]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+def test_the_catch_up_asks_for_nobody_whose_daily_run_is_still_to_come(
+    days: SimulatedDays, ticks: DagsterTicks, status: dg.DagsterRunStatus
+) -> None:
+    days.hire(3)
+    (request,) = ticks.daily()
+    ticks.launch(request, status)
+    ticks.clock = utc_now
+    assert ticks.catch_up() == []

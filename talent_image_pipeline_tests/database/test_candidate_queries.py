@@ -8,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import candidate_queries
+from talent_image_pipeline.database.candidate_queries import AccountFinding
 from talent_image_pipeline.database.records import Candidate, Reason
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.planning.candidates import plan_daily_batches
+from talent_image_pipeline.sync.planning.candidates import plan_daily_batches, reading_rules
+from talent_image_pipeline.sync.planning.change_requests import change_of
 from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync import simulated_run as sim
@@ -136,22 +138,46 @@ def test_a_deleted_account_and_a_deleted_talent_are_forgotten_once(migrated_engi
     assert sim.found_by_sensor(migrated_engine, now=NOON + TICK) == []
 
 
-def test_a_person_who_waits_comes_before_reads_that_are_repeated_after_an_outage(migrated_engine: sa.Engine) -> None:
+def test_reads_to_be_tried_again_do_not_crowd_out_a_person_who_waits(migrated_engine: sa.Engine) -> None:
     for number in range(10):
         connect(migrated_engine, f"talent-{number}")
     sim.run(migrated_engine, now=NOON, outcome=Outcome.UNAVAILABLE)
     sim.change_account(migrated_engine, "talent-7-instagram", handle="another")
-    rules = candidate_queries.ReadingRules(
-        platforms=("instagram",),
-        waiting_outcomes=("unavailable",),
-        repeated_outcomes=("unavailable",),
-        verified_only=False,
-    )
+    rules, later = reading_rules(verified_only=False), NOON + timedelta(hours=7)
     with migrated_engine.begin() as connection:
-        later = NOON + timedelta(hours=7)
-        found = candidate_queries.find_changed_accounts(connection, rules=rules, now=later, limit=3)
-    assert len(found) == 3
-    assert (found[0].talent_id, found[0].is_retry) == ("talent-7", False)
+        changed = candidate_queries.find_changed_accounts(connection, rules=rules, now=later, limit=3)
+        failed = candidate_queries.find_failed_reads(connection, rules=rules, now=later, limit=3)
+        assert [finding.talent_id for finding in changed] == ["talent-7"]
+        assert [read.talent_id for read in failed] == ["talent-0", "talent-1", "talent-2"]
+        newest = candidate_queries.newest_outcomes(connection, "instagram", reads=4)
+    assert newest == [Outcome.UNAVAILABLE] * 4
+
+
+def test_the_fifth_read_by_change_within_an_hour_waits_and_then_is_made(migrated_engine: sa.Engine) -> None:
+    connect(migrated_engine)
+    times = [NOON + timedelta(minutes=minutes) for minutes in (0, 5, 10, 15, 20, 59, 60)]
+    read = []
+    for number, now in enumerate(times):
+        sim.change_account(migrated_engine, "ada-instagram", handle=f"handle.{number}")
+        read.append(sim.run(migrated_engine, now=now, talent_ids=("ada",)) != [])
+    assert read == [True, True, True, True, False, False, True]
+    (row,) = [sim.ledger_of(migrated_engine, "ada-instagram")]
+    assert row is not None
+    assert (row["reads_by_change"], row["reads_by_change_since"]) == (1, times[-1])
+    assert sim.found_by_sensor(migrated_engine, now=times[-1] + TICK) == []
+
+
+def test_a_restless_account_is_still_found_disconnected_at_once(migrated_engine: sa.Engine) -> None:
+    connect(migrated_engine)
+    for number in range(5):
+        sim.change_account(migrated_engine, "ada-instagram", handle=f"handle.{number}")
+        sim.run(migrated_engine, now=NOON, talent_ids=("ada",))
+    sim.change_account(migrated_engine, "ada-instagram", connected=False)
+    (found,) = sim.found_by_sensor(migrated_engine, now=NOON)
+    assert isinstance(found, AccountFinding)
+    assert change_of(found, now=NOON).waits_until is None
+    sim.run(migrated_engine, now=NOON, talent_ids=("ada",))
+    assert sim.columns_of(migrated_engine, "ada")[1] == "initials"
 
 
 def test_a_connection_late_in_the_day_does_not_delay_the_daily_read_of_the_other_account(

@@ -88,7 +88,7 @@ def changed_accounts(engine: sa.Engine) -> list[str]:
     with engine.begin() as connection:
         rules = reading_rules(verified_only=False)
         findings = candidate_queries.find_changed_accounts(connection, rules=rules, now=utc_now(), limit=100)
-    return [finding.account_id for finding in findings if not finding.is_retry]
+    return [finding.account_id for finding in findings]
 
 
 def test_sound_pictures_are_counted_and_nothing_is_touched(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import dagster as dg
 import sqlalchemy as sa
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -29,18 +30,17 @@ from talent_image_pipeline.sandbox.server import running_sandbox
 from talent_image_pipeline.sandbox.situations import Network, PictureKind
 from talent_image_pipeline.sandbox.world import World
 from talent_image_pipeline.settings import settings_with
-from talent_image_pipeline.sync.planning.candidates import choose_candidates, plan_daily_batches, reading_rules
-from talent_image_pipeline.sync.planning.change_requests import AccountChange, plan_change_requests
-from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS, SyncScope
+from talent_image_pipeline.sync.planning.candidates import choose_candidates
+from talent_image_pipeline.sync.planning.scope import SyncScope
 from talent_image_pipeline.sync.publishing.publish import PublishingRules, publish
 from talent_image_pipeline.sync.reading.session import ReadingSession, open_reading_session
 from talent_image_pipeline.sync.reading.tools import ReadingLimits
 from talent_image_pipeline.sync.reporting.reports import PlatformReport, ResolutionReport
+from talent_image_pipeline_tests.dagster_ticks import DagsterTicks, scope_of
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 PUBLIC_URL = "http://pictures.example"
 PICTURE_SIDE = 96
-_CHANGES_LOOKED_FOR = 5000
 
 
 class SimulatedClock:
@@ -82,6 +82,7 @@ class Simulation:
     rules: PublishingRules
     portal: BlockingPortal
     session: ReadingSession
+    ticks: DagsterTicks
     numbers: "count[int]" = field(default_factory=count)
 
     # The app's side
@@ -165,28 +166,23 @@ class Simulation:
         return self._read(SyncScope(talent_ids=talent_ids, **scope), interrupted_after=interrupted_after)[0]
 
     def sync_daily(self) -> list[Synced]:
-        """Do what the schedule asks for: a run for each batch of those who are due."""
-        batches = plan_daily_batches(self.engine, now=self.clock(), verified_only=False)
-        return [self.sync(*batch, minimum_hours=DAILY_MINIMUM_HOURS) for batch in batches]
+        """Do what the daily schedule asks for."""
+        return [self._run(request) for request in self.ticks.daily()]
+
+    def catch_up(self) -> list[Synced]:
+        """Do what the hourly catch-up asks for."""
+        return [self._run(request) for request in self.ticks.catch_up()]
 
     def sync_changes(self) -> list[Synced]:
-        """Do what a tick of the sensor asks for: a run for each batch of those whose accounts changed."""
-        now = self.clock()
-        with read_only(self.engine).begin() as connection:
-            found = candidate_queries.find_changed_accounts(
-                connection, rules=reading_rules(verified_only=False), now=now, limit=_CHANGES_LOOKED_FOR
-            )
-        changes = [
-            AccountChange(
-                account_id=one.account_id,
-                talent_id=one.talent_id,
-                state=one.fingerprint or "deleted",
-                is_retry=one.is_retry,
-            )
-            for one in found
-        ]
-        plan = plan_change_requests(changes, in_flight=(), failed_runs=(), sequence=0, now=now)
-        return [self.sync(*request.talent_ids) for request in plan.requests]
+        """Do what the sensor asks for, tick after tick, until it asks for nothing more."""
+        synced: list[Synced] = []
+        while requests := self.ticks.changes():
+            synced += [self._run(request) for request in requests]
+        return synced
+
+    def _run(self, request: dg.RunRequest) -> Synced:
+        scope = scope_of(request)
+        return self.sync(*scope.talent_ids, limit=scope.limit, force=scope.force, minimum_hours=scope.minimum_hours)
 
     def leave_claims(self, account_ids: Sequence[str]) -> None:
         """Do what a run does that is killed right after it claimed accounts: leave the claims behind."""
@@ -293,6 +289,12 @@ def open_simulation(
             rules=PublishingRules(public_url=PUBLIC_URL, verified_only=False),
             portal=portal,
             session=session,
+            ticks=DagsterTicks(
+                engine=engine,
+                settings=settings,
+                clock=clock,
+                instance=stack.enter_context(dg.instance_for_test()),
+            ),
         )
     finally:
         stack.close()

@@ -54,6 +54,7 @@ def _live_a_day(agency: Agency, *, number: int) -> None:
     _run_daily(agency)
     # Late enough that the look-ups of an interrupted run no longer count against their hour.
     simulation.clock.move_to(midnight + timedelta(hours=5))
+    simulation.catch_up()
     simulation.sync_changes()
     agency.check(since=midnight)
 

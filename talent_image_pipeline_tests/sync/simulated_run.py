@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from talent_image_pipeline.database import account_queries, candidate_queries, ledger_queries
-from talent_image_pipeline.database.candidate_queries import AccountFinding
+from talent_image_pipeline.database.candidate_queries import AccountFinding, FailedRead
 from talent_image_pipeline.database.records import AccountRecord, LedgerRecord, PictureRecord
 from talent_image_pipeline.database.tables import platform_images, profile_image_versions, social_account_connection
 from talent_image_pipeline.database.tables import talent as talent_table
@@ -31,11 +31,14 @@ CLAIM = timedelta(seconds=90)
 RULES = PublishingRules(public_url="http://pictures.example", verified_only=False)
 
 
-def found_by_sensor(engine: sa.Engine, *, now: datetime, verified_only: bool = False) -> list[AccountFinding]:
-    """Look for changes as a tick of the sensor does."""
+def found_by_sensor(
+    engine: sa.Engine, *, now: datetime, verified_only: bool = False
+) -> list[AccountFinding | FailedRead]:
+    """Look for changes and failed reads as a tick of the sensor does."""
     with engine.begin() as connection:
         rules = reading_rules(verified_only=verified_only)
-        return candidate_queries.find_changed_accounts(connection, rules=rules, now=now, limit=1000)
+        changed = candidate_queries.find_changed_accounts(connection, rules=rules, now=now, limit=1000)
+        return [*changed, *candidate_queries.find_failed_reads(connection, rules=rules, now=now, limit=1000)]
 
 
 def run(

@@ -1,15 +1,19 @@
 """Which runs the sensor asks for."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from talent_image_pipeline.database.candidate_queries import AccountFinding
 from talent_image_pipeline.sync.planning.change_requests import (
     MAXIMUM_REQUESTS_PER_TICK,
     AccountChange,
     ChangePlan,
     FailedRun,
+    change_of,
     plan_change_requests,
 )
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE
@@ -18,9 +22,9 @@ from talent_image_pipeline_tests.sync.states import NOW
 talent_numbers = st.integers(min_value=0, max_value=30)
 
 
-def change(talent: int, *, state: str = "new", is_retry: bool = False, account: int = 0) -> AccountChange:
+def change(talent: int, *, state: str = "new", account: int = 0, waits_until: datetime | None = None) -> AccountChange:
     account_id = f"account-{talent}-{account}"
-    return AccountChange(account_id=account_id, talent_id=f"talent-{talent}", state=state, is_retry=is_retry)
+    return AccountChange(account_id=account_id, talent_id=f"talent-{talent}", state=state, waits_until=waits_until)
 
 
 def plan(*changes: AccountChange, **facts: object) -> ChangePlan:
@@ -95,6 +99,29 @@ def test_a_tick_that_is_evaluated_again_asks_under_the_same_key() -> None:
     assert plan(change(1), change(2), sequence=7).requests == plan(change(1), change(2), sequence=7).requests
 
 
-def test_retries_after_failed_reads_do_not_pile_up_behind_each_other() -> None:
-    assert asked(plan(change(1, is_retry=True), in_flight={"talent-9"})) == []
-    assert asked(plan(change(1, is_retry=True))) == ["talent-1"]
+def test_an_account_that_changes_all_the_time_waits_and_is_named_with_the_time() -> None:
+    waits_until = NOW + timedelta(minutes=20)
+    restless = plan(change(1, waits_until=waits_until), change(2))
+    assert asked(restless) == ["talent-2"]
+    assert (
+        f"1 account(s) were read 4 times within an hour because they changed, and wait until {waits_until:%H:%M}"
+        in (restless.message)
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "waits_until"),
+    [
+        ({"reads_by_change": 3}, None),
+        ({"reads_by_change": 4}, NOW + timedelta(minutes=20)),
+        ({"reads_by_change": 40}, NOW + timedelta(minutes=20)),
+        ({"reads_by_change": 4, "reads_by_change_since": NOW - timedelta(hours=1)}, None),
+        ({"reads_by_change": 4, "awaits_read": False}, None),
+        ({"reads_by_change": 0, "reads_by_change_since": None}, None),
+    ],
+    ids=["three reads", "four", "forty", "an hour ago", "a disconnect needs no read", "never"],
+)
+def test_four_reads_by_change_within_an_hour_are_enough(facts: dict[str, Any], waits_until: datetime | None) -> None:
+    usual: dict[str, Any] = {"awaits_read": True, "reads_by_change_since": NOW - timedelta(minutes=40)}
+    finding = AccountFinding(account_id="a", talent_id="t", fingerprint="f", **usual | facts)
+    assert change_of(finding, now=NOW).waits_until == waits_until

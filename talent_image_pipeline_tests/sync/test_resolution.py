@@ -25,6 +25,9 @@ from talent_image_pipeline_tests.sync.states import (
 INSTAGRAM_PICTURE = "1" * 64
 TIKTOK_PICTURE = "2" * 64
 
+#: What a talent shows whose accounts were read before and had no picture.
+INITIALS_SHOWN = make_version()
+
 
 def state_of(*accounts: AccountRecord, **changes: object) -> TalentState:
     return TalentState(**{"talent": make_talent(), "accounts": accounts, **changes})  # type: ignore[arg-type]
@@ -40,7 +43,7 @@ def with_picture(platform: str, picture_hash: str, **changes: object) -> Account
 def test_only_a_picture_that_we_own_of_an_account_connected_now_under_its_present_handle_is_shown(
     accounts: tuple[AccountRecord, ...], verified_only: bool
 ) -> None:
-    resolution = resolve(state_of(*accounts), priority=PRIORITY, verified_only=verified_only)
+    resolution = resolve(state_of(*accounts, current=INITIALS_SHOWN), priority=PRIORITY, verified_only=verified_only)
     assert resolution is not None
     if resolution.source == "initials":
         assert resolution.picture_hash is None
@@ -56,12 +59,12 @@ def test_only_a_picture_that_we_own_of_an_account_connected_now_under_its_presen
 
 @given(accounts=account_lists())
 def test_no_network_of_higher_priority_has_a_picture_that_could_be_shown(accounts: tuple[AccountRecord, ...]) -> None:
-    resolution = resolve(state_of(*accounts), priority=PRIORITY)
+    resolution = resolve(state_of(*accounts, current=INITIALS_SHOWN), priority=PRIORITY)
     assert resolution is not None
     rank = PRIORITY.index(resolution.source) if resolution.source in PRIORITY else len(PRIORITY)
     for platform in PRIORITY[:rank]:
         alone = [account for account in accounts if account.platform == platform]
-        preferred = resolve(state_of(*alone), priority=PRIORITY)
+        preferred = resolve(state_of(*alone, current=INITIALS_SHOWN), priority=PRIORITY)
         assert preferred is not None
         assert preferred.source == "initials"
 
@@ -78,8 +81,8 @@ def test_a_manual_picture_and_its_stamp_are_never_touched(
 
 @given(accounts=account_lists())
 def test_the_choice_is_the_same_whatever_order_the_accounts_come_in(accounts: tuple[AccountRecord, ...]) -> None:
-    forwards = resolve(state_of(*accounts), priority=PRIORITY)
-    backwards = resolve(state_of(*reversed(accounts)), priority=PRIORITY)
+    forwards = resolve(state_of(*accounts, current=INITIALS_SHOWN), priority=PRIORITY)
+    backwards = resolve(state_of(*reversed(accounts), current=INITIALS_SHOWN), priority=PRIORITY)
     assert forwards is not None
     assert backwards is not None
     assert (forwards.source, forwards.picture_hash) == (backwards.source, backwards.picture_hash)
@@ -90,8 +93,8 @@ def test_no_outcome_of_a_read_that_keeps_the_picture_changes_the_choice(
     accounts: tuple[AccountRecord, ...], outcome: Outcome
 ) -> None:
     failed = [a if a.ledger is None else replace(a, ledger=replace(a.ledger, outcome=outcome)) for a in accounts]
-    before = resolve(state_of(*accounts), priority=PRIORITY)
-    after = resolve(state_of(*failed), priority=PRIORITY)
+    before = resolve(state_of(*accounts, current=INITIALS_SHOWN), priority=PRIORITY)
+    after = resolve(state_of(*failed, current=INITIALS_SHOWN), priority=PRIORITY)
     assert before is not None
     assert after is not None
     assert (before.source, before.picture_hash) == (after.source, after.picture_hash)
@@ -155,6 +158,25 @@ def test_a_picture_from_before_us_goes_when_its_network_says_that_there_is_none(
     resolution = resolve(state_of(account, talent=talent), priority=PRIORITY)
     assert resolution is not None
     assert resolution.source == "initials"
+
+
+def test_nothing_is_said_of_a_new_talent_before_the_first_read_of_any_account_came_to_an_end() -> None:
+    unread = make_account(account_id="1")
+    claimed = make_account(account_id="2", platform="tiktok", ledger=make_ledger(outcome=None, picture_hash=None))
+    failed = make_account(
+        account_id="3", platform="youtube", ledger=make_ledger(outcome=Outcome.UNAVAILABLE, picture_hash=None)
+    )
+    assert resolve(state_of(unread, claimed, failed), priority=PRIORITY) is None
+    ended = replace(failed, ledger=make_ledger(outcome=Outcome.NO_PICTURE, picture_hash=None))
+    said = resolve(state_of(unread, claimed, ended), priority=PRIORITY)
+    assert said is not None
+    assert said.source == "initials"
+
+
+def test_a_new_talent_without_any_account_shows_its_initials_at_once() -> None:
+    said = resolve(state_of(make_account(connected=False)), priority=PRIORITY)
+    assert said is not None
+    assert said.source == "initials"
 
 
 @pytest.mark.parametrize("outcome", ["unavailable", "rate_limited"])

@@ -5,7 +5,7 @@ the rule by which a talent is due (``database/candidate_queries.py``).
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,11 +17,12 @@ from talent_image_pipeline.database.records import MANUAL, Candidate, Reason
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.settings import active_platforms
 from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES, WAITING_OUTCOMES, batches
-from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
+from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, DUE_AFTER_HOURS, SyncScope
 
 #: How long a run's hand-off rows are kept: long enough to ask why a talent was in last week's run.
 BATCHES_ARE_KEPT_FOR = timedelta(days=30)
 _SUGGESTIONS = 3
+_FOR_ITS_AGE = frozenset({Reason.NEVER_SYNCED, Reason.STALE})
 
 
 class UnknownTalentError(UserError):
@@ -105,6 +106,46 @@ def plan_batches(
         return due + candidate_queries.find_deleted_talents(connection)
 
     return list(batches(transactions.read(engine, find), size=BATCH_SIZE))
+
+
+def plan_catch_up(
+    engine: sa.Engine, *, now: datetime, verified_only: bool, in_flight: Callable[[], Collection[str]]
+) -> list[tuple[str, ...]]:
+    """Return those who were last synced more than a day ago, in batches: mostly nobody.
+
+    Changed accounts and failed reads are left to the sensor, and talents of runs on their way to those runs.
+
+    Args:
+        engine: The app's database.
+        now: The time of the decision.
+        verified_only: Whether only accounts connected with their own token count.
+        in_flight: Says which talents are in runs on their way; asked only when somebody is late.
+    """
+    found = transactions.read(
+        engine,
+        candidate_queries.find_candidates,
+        rules=reading_rules(verified_only=verified_only),
+        now=now,
+        synced_before=now - timedelta(hours=DUE_AFTER_HOURS),
+    )
+    late = [row.talent_id for row in found if row.reason in _FOR_ITS_AGE]
+    going = in_flight() if late else ()
+    return list(batches([talent_id for talent_id in late if talent_id not in going], size=BATCH_SIZE))
+
+
+def still_due(
+    engine: sa.Engine, talent_ids: Sequence[str], *, minimum_hours: float, now: datetime, verified_only: bool
+) -> set[str]:
+    """Return which of these talents are due."""
+    found = transactions.read(
+        engine,
+        candidate_queries.find_candidates,
+        rules=reading_rules(verified_only=verified_only),
+        now=now,
+        synced_before=now - timedelta(hours=minimum_hours),
+        talent_ids=talent_ids,
+    )
+    return {candidate.talent_id for candidate in found}
 
 
 def _find_candidates(

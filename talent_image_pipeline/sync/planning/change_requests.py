@@ -9,10 +9,11 @@ nor a daemon that was down loses one.
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from talent_image_pipeline.sync.planning.due import batches
+from talent_image_pipeline.database.candidate_queries import AccountFinding
+from talent_image_pipeline.sync.planning.due import CHANGES_COUNT_FOR, MOST_READS_BY_CHANGE, batches, is_restless
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE
 
 #: Each run request costs the daemon a query and a launch; what is left over is asked for by the next tick.
@@ -29,13 +30,13 @@ class AccountChange:
 
     Attributes:
         state: What tells this change from an earlier one of the same account: its fingerprint, or ``deleted``.
-        is_retry: Nothing changed; a backoff after a failed read has passed.
+        waits_until: The account was read too often lately because it changed; nothing is read of it before then.
     """
 
     account_id: str
     talent_id: str
     state: str
-    is_retry: bool = False
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,22 @@ class ChangePlan:
     in_flight: int
     backing_off: int
     left_for_next_tick: int
+    waiting_until: tuple[datetime, ...] = ()
     message: str = field(default="")
+
+
+def change_of(finding: AccountFinding, *, now: datetime) -> AccountChange:
+    """Return the change that was found, and how long it waits where its account changes all the time."""
+    waits_until = None
+    since = finding.reads_by_change_since
+    if finding.awaits_read and is_restless(reads=finding.reads_by_change, since=since, now=now) and since is not None:
+        waits_until = since + CHANGES_COUNT_FOR
+    return AccountChange(
+        account_id=finding.account_id,
+        talent_id=finding.talent_id,
+        state=finding.fingerprint or "deleted",
+        waits_until=waits_until,
+    )
 
 
 def plan_change_requests(
@@ -83,14 +99,11 @@ def plan_change_requests(
             may come back to a state that it was in before, and Dagster never runs the same key twice.
         now: The time of the tick.
     """
+    waiting_until = [change.waits_until for change in changes if change.waits_until is not None]
     states: dict[str, list[str]] = {}
-    retries_only: set[str] = set()
     for change in changes:
-        if change.talent_id not in states:
-            retries_only.add(change.talent_id)
-        states.setdefault(change.talent_id, []).append(f"{change.account_id}={change.state}")
-        if not change.is_retry:
-            retries_only.discard(change.talent_id)
+        if change.waits_until is None:
+            states.setdefault(change.talent_id, []).append(f"{change.account_id}={change.state}")
     failures = _failures_by_talent(failed_runs)
     waiting = {talent_id for talent_id in states if talent_id in in_flight}
     backing_off = {
@@ -99,24 +112,21 @@ def plan_change_requests(
         if talent_id not in waiting and _is_backing_off(failures.get(talent_id, []), now=now)
     }
     ready = [talent_id for talent_id in states if talent_id not in waiting | backing_off]
-    urgent = [talent_id for talent_id in ready if talent_id not in failures and talent_id not in retries_only]
-    repeated = [] if in_flight else [t for t in ready if t not in failures and t in retries_only][:BATCH_SIZE]
     groups = [
-        *batches(urgent, size=BATCH_SIZE),
-        *batches(repeated, size=BATCH_SIZE),
+        *batches([talent_id for talent_id in ready if talent_id not in failures], size=BATCH_SIZE),
         *_groups_of_suspects([talent_id for talent_id in ready if talent_id in failures], failures),
     ]
     asked = groups[:MAXIMUM_REQUESTS_PER_TICK]
-    requests = tuple(
-        ChangeRequest(talent_ids=group, run_key=_run_key(group, states, sequence=sequence)) for group in asked
-    )
     plan = ChangePlan(
-        requests=requests,
+        requests=tuple(
+            ChangeRequest(talent_ids=group, run_key=_run_key(group, states, sequence=sequence)) for group in asked
+        ),
         in_flight=len(waiting),
         backing_off=len(backing_off),
         left_for_next_tick=len(ready) - sum(len(group) for group in asked),
+        waiting_until=tuple(sorted(waiting_until)),
     )
-    return _with_words(plan, accounts=len(changes), talents=len(states))
+    return _with_words(plan, changes=changes)
 
 
 def _groups_of_suspects(
@@ -157,20 +167,20 @@ def _run_key(group: Sequence[str], states: dict[str, list[str]], *, sequence: in
     return f"changes-{sequence}-{digest.hexdigest()[:16]}"
 
 
-def _with_words(plan: ChangePlan, *, accounts: int, talents: int) -> ChangePlan:
-    if not accounts:
+def _with_words(plan: ChangePlan, *, changes: Sequence[AccountChange]) -> ChangePlan:
+    if not changes:
         return plan
-    parts = [f"{accounts} changed account(s) of {talents} talent(s)"]
+    talents = len({change.talent_id for change in changes})
+    parts = [f"{len(changes)} changed account(s) of {talents} talent(s)"]
     if plan.in_flight:
         parts.append(f"{plan.in_flight} talent(s) are in runs on their way")
     if plan.backing_off:
         parts.append(f"{plan.backing_off} talent(s) wait after a failed run")
+    if plan.waiting_until:
+        parts.append(
+            f"{len(plan.waiting_until)} account(s) were read {MOST_READS_BY_CHANGE} times within an hour because they "
+            f"changed, and wait until {plan.waiting_until[0]:%H:%M} UTC"
+        )
     if plan.left_for_next_tick:
         parts.append(f"{plan.left_for_next_tick} talent(s) are left for the next tick")
-    return ChangePlan(
-        requests=plan.requests,
-        in_flight=plan.in_flight,
-        backing_off=plan.backing_off,
-        left_for_next_tick=plan.left_for_next_tick,
-        message="; ".join(parts),
-    )
+    return replace(plan, message="; ".join(parts))

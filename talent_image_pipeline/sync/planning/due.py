@@ -13,6 +13,10 @@ from talent_image_pipeline.platforms.contract import Outcome
 
 _Item = TypeVar("_Item")
 
+#: One account that changes all the time must not use up what all share.
+MOST_READS_BY_CHANGE = 4
+CHANGES_COUNT_FOR = timedelta(hours=1)
+
 #: Outcomes after which an account waits out a backoff, whoever is due.
 WAITING_OUTCOMES = frozenset({Outcome.UNAVAILABLE, Outcome.RATE_LIMITED})
 
@@ -23,6 +27,11 @@ REPEATED_OUTCOMES = WAITING_OUTCOMES | {Outcome.MISCONFIGURED}
 DAILY_OUTCOMES = frozenset(
     {Outcome.PICTURE, Outcome.UNCHANGED, Outcome.NO_PICTURE, Outcome.UNCONFIRMED, Outcome.REFUSED}
 )
+
+
+def is_restless(*, reads: int, since: datetime | None, now: datetime) -> bool:
+    """Whether an account was read so often within the hour because it changed that its next change has to wait."""
+    return reads >= MOST_READS_BY_CHANGE and since is not None and since > now - CHANGES_COUNT_FOR
 
 
 def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timedelta, force: bool) -> bool:
@@ -37,8 +46,10 @@ def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timede
     ledger = account.ledger
     if not account.connected or force:
         return account.connected
-    if ledger is None or ledger.outcome is None or ledger.fingerprint != account.fingerprint:
+    if ledger is None or ledger.outcome is None:
         return True
+    if ledger.fingerprint != account.fingerprint:
+        return not is_restless(reads=ledger.reads_by_change, since=ledger.reads_by_change_since, now=now)
     if ledger.next_read_at is None or ledger.next_read_at <= now:
         return True
     return ledger.outcome in DAILY_OUTCOMES and ledger.read_at is not None and ledger.read_at <= now - minimum_age

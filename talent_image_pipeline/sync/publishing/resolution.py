@@ -60,8 +60,8 @@ def resolve(state: TalentState, *, priority: Sequence[str], verified_only: bool 
         verified_only: Whether only accounts connected with their own token count.
 
     Returns:
-        The choice; none for a manual picture, and where a picture that was there before us would be lost only because
-        the network could not be read yet.
+        The choice; none for a manual picture, where a picture that was there before us would be lost only because the
+        network could not be read yet, and before the first read of any of the accounts has come to an end.
     """
     if state.talent.image_source == MANUAL:
         return None
@@ -78,7 +78,7 @@ def resolve(state: TalentState, *, priority: Sequence[str], verified_only: bool 
             chosen = max(owned, key=lambda account: (account.access_token is not None, account.account_id))
             picture_hash = owned_hash(chosen)
             return Resolution(source=platform, picture_hash=picture_hash, why=_why(state, platform, picture_hash))
-    if _shows_a_picture_from_before_us(state, usable):
+    if _shows_a_picture_from_before_us(state, usable) or _nothing_was_read_yet(state, usable):
         return None
     return Resolution(source=INITIALS, picture_hash=None, why=_why(state, INITIALS, None))
 
@@ -137,6 +137,11 @@ def _shows_a_picture_from_before_us(state: TalentState, usable: Sequence[Account
     if state.talent.image_url is None or state.current is not None:
         return False
     return any(account.platform == state.talent.image_source and not _says_there_is_none(account) for account in usable)
+
+
+def _nothing_was_read_yet(state: TalentState, usable: Sequence[AccountRecord]) -> bool:
+    """Whether there is nothing to say of a new talent: none of the reads of its accounts came to an end."""
+    return state.current is None and bool(usable) and not any(_has_ended(account) for account in usable)
 
 
 def _says_there_is_none(account: AccountRecord) -> bool:
