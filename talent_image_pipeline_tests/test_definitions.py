@@ -39,7 +39,8 @@ def test_the_code_server_serves_exactly_these_names(listed: dict[str, list[dict[
     }
     assert {job["name"] for job in listed["jobs"]} == {"sync_profile_images", "refresh_talent"}
     assert {schedule["name"]: schedule["cron_schedule"] for schedule in listed["schedules"]} == {
-        "daily_profile_image_sync": "0 2 * * *"
+        "daily_profile_image_sync": "0 2 * * *",
+        "hourly_catch_up": "30 * * * *",
     }
     assert {sensor["name"] for sensor in listed["sensors"]} == {"social_account_changes", "dead_runs"}
     assert {resource["name"] for resource in listed["resources"]} == {
