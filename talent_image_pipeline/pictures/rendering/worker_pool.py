@@ -155,11 +155,12 @@ class PictureWorkers:
             for _ in range(wanted):
                 group.start_soon(self._warm_one)
 
-    async def render(self, body: bytes) -> RenderedPicture:
+    async def render(self, body: bytes, *, may_be_letter_avatar: bool = False) -> RenderedPicture:
         """Render one picture in a worker process.
 
         Args:
             body: The bytes as they were received.
+            may_be_letter_avatar: Whether the network makes letter avatars for people without a picture.
 
         Raises:
             NotAPicture: The bytes are refused, cost more than a picture may, or crashed the worker. Other pictures are
@@ -167,9 +168,11 @@ class PictureWorkers:
             RenderingUnavailable: Two workers, one after the other, were lost for reasons that are not the picture's.
         """
         self._forget_after_fork()
-        header, blobs = await self._supervised(_Request(body=body, options={"may_be_large": False}))
+        options = {"may_be_large": False, "may_be_letter_avatar": may_be_letter_avatar}
+        header, blobs = await self._supervised(_Request(body=body, options=options))
         if "is_large" in header:
-            header, blobs = await self._supervised(_Request(body=body, options={"may_be_large": True}))
+            options["may_be_large"] = True
+            header, blobs = await self._supervised(_Request(body=body, options=options))
         return _picture_from(header, blobs)
 
     async def protections(self) -> tuple[Protection, ...]:
