@@ -73,11 +73,19 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureReference:
-    """Where a platform says a picture is. The address is a bearer secret: it is never stored, logged or shown."""
+    """Where a platform says a picture is. The address is a bearer secret: it is never stored, logged or shown.
+
+    Attributes:
+        url: Its address.
+        content_id: The platform's id of the picture, where it gives one.
+        expires_at: When the address dies, where it says so.
+        may_be_letter_avatar: Whether the platform draws a letter for people without a picture, and says nothing of it.
+    """
 
     url: SecretStr
     content_id: str | None
     expires_at: datetime | None = None
+    may_be_letter_avatar: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

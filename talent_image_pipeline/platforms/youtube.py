@@ -400,7 +400,9 @@ def picture_reference(url: str) -> PictureReference | None:
     path = parts.path.strip("/").partition("=")[0]
     content_id = "/".join(segment for segment in path.split("/") if not _SIZE_SEGMENT.fullmatch(segment))
     return PictureReference(
-        url=SecretStr(url), content_id=content_id if 0 < len(content_id) <= LONGEST_IDENTIFIER else None
+        url=SecretStr(url),
+        content_id=content_id if 0 < len(content_id) <= LONGEST_IDENTIFIER else None,
+        may_be_letter_avatar=True,
     )
 
 

@@ -210,6 +210,29 @@ def test_black_bars_are_trimmed() -> None:
         assert crop.top >= at[1]
 
 
+@pytest.mark.parametrize("bar", [8, 14])
+def test_bars_that_are_narrower_than_four_per_cent_stay(bar: int) -> None:
+    framed = Image.new("RGB", (400 + 2 * bar, 400))
+    framed.paste(astronaut().resize((400, 400)), (bar, 0))
+    area = area_without_bars(np.asarray(framed))
+    assert (area.left, area.width) == (0, 400 + 2 * bar)
+
+
+def test_a_bar_on_one_side_alone_and_bars_of_unlike_width_stay() -> None:
+    for left, right in ((60, 0), (0, 60), (40, 70)):
+        framed = Image.new("RGB", (400 + left + right, 400))
+        framed.paste(astronaut().resize((400, 400)), (left, 0))
+        area = area_without_bars(np.asarray(framed))
+        assert (area.left, area.width) == (0, 400 + left + right)
+
+
+def test_dark_sides_with_some_structure_are_no_bars() -> None:
+    framed = np.repeat(np.linspace(0, 25, 400).astype(np.uint8), 560 * 3).reshape(400, 560, 3).copy()
+    framed[:, 80:480] = np.asarray(astronaut().resize((400, 400)))
+    area = area_without_bars(framed)
+    assert (area.left, area.width) == (0, 560)
+
+
 def test_blurred_bars_are_trimmed() -> None:
     tall = portrait_on((420, 700), width=380, at=(20, 90)).filter(ImageFilter.UnsharpMask(2, 120))
     noise = np.random.default_rng(5).normal(0, 9, (700, 420, 3))

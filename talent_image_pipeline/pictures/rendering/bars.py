@@ -17,11 +17,14 @@ _BLACKEST = 26
 # The share of a bar's edge along which the picture must begin at once: a dark background does not end on a ruled line.
 _RULED_SHARE = 0.6
 _STEP = 12
-# Bars come in pairs of one width; compression blurs their edges by a pixel or two of the copy.
-_PAIR_TOLERANCE = 3
+# Bars come in pairs of one width; compression blurs their edges by a pixel of the copy.
+_PAIR_TOLERANCE = 2
 _WIDEST_BAR = 0.4
-_NARROWEST_BAR = 0.02
-_SOFTNESS = 0.35
+_NARROWEST_BAR = 0.04
+# A black bar is flat: a dark part of a photograph has some structure, in levels of standard deviation.
+_FLATTEST = 4.0
+# A blurred bar has hardly any detail, compared with what is between the two.
+_SOFTNESS = 0.22
 
 Profile = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -72,7 +75,14 @@ def _black_bars(grey: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[int, int]:
     if black.all():
         return 0, 0
     left, right = int(np.argmin(black)), int(np.argmin(black[::-1]))
+    if not (_is_flat(grey[:, :left]) and _is_flat(grey[:, grey.shape[1] - right :])):
+        return 0, 0
     return _ruled(grey, left), _ruled(grey[:, ::-1], right)
+
+
+def _is_flat(bar: np.ndarray[Any, np.dtype[np.int16]]) -> bool:
+    """Return whether a bar is of one colour, but for its soft edge and what compression leaves."""
+    return bar.shape[1] > 0 and float(bar.std()) <= _FLATTEST
 
 
 def _ruled(grey: np.ndarray[Any, np.dtype[np.int16]], width: int) -> int:

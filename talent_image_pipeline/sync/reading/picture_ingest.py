@@ -89,7 +89,7 @@ class PictureIngest:
             answer = await self._download(reference, hosts=hosts, etag=usable_etag)
             if isinstance(answer, NotModified):
                 return IngestResult(reading=replace(reading, outcome=Outcome.UNCHANGED, message="not modified"))
-            rendered = await self.workers.render(answer.body)
+            rendered = await self.workers.render(answer.body, may_be_letter_avatar=reference.may_be_letter_avatar)
             return await self._keep(
                 reading, reference, answer=answer, rendered=rendered, current=current, takes_new_bytes=takes_new_bytes
             )
