@@ -56,7 +56,7 @@ SCENES = {
     "a portrait": astronaut(),
     "a face that fills the picture": astronaut().crop((120, 10, 320, 210)),
     "a landscape with the face on the right": portrait_on((900, 506), width=330, at=(520, 60)),
-    "a tall picture with the face low": portrait_on((810, 1440), width=430, at=(160, 690)),
+    "a tall picture with the face low": portrait_on((810, 1440), width=390, at=(180, 690)),
     "a square with a small face": portrait_on((720, 720), width=225, at=(210, 85)),
 }
 

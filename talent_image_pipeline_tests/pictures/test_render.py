@@ -57,8 +57,9 @@ def test_the_same_bytes_give_the_same_renditions() -> None:
     assert render_picture(body) == render_picture(body)
 
 
-def test_the_rendition_of_256_pixels_of_a_portrait_is_below_20_kb() -> None:
-    assert len(render_picture(encoded(astronaut(), "PNG")).renditions[256]) < 20_000
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG"])
+def test_the_rendition_of_256_pixels_of_the_portrait_takes_at_most_12_kb(image_format: str) -> None:
+    assert len(render_picture(encoded(astronaut(), image_format)).renditions[256]) <= 12_000
 
 
 def test_the_smallest_rendition_is_as_sharp_as_the_source_allows() -> None:

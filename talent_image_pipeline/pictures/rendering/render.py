@@ -23,9 +23,10 @@ from talent_image_pipeline.pictures.rendering.rendered_picture import (
 )
 from talent_image_pipeline.pictures.rendering.silhouettes import generated_message
 
-QUALITY = 80
+QUALITY = 78
 METHOD = 2
-"""The encoder's effort: 4 saves 3 % of the bytes for twice the time, 0 saves a third of the time for 15 % more."""
+"""The encoder's effort, by measurement (``python -m benchmarks.encoding``): 3 saves 4 % of the bytes for twice the
+time, 1 saves a fifth of the time for a quarter more bytes, and all look alike."""
 
 # A square this much larger than the largest size that fits is worth a rendition of its own.
 _WORTH_ITS_OWN = 1.25
