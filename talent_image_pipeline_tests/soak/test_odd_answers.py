@@ -7,10 +7,12 @@ from itertools import count
 
 import pytest
 
-from talent_image_pipeline.database import fact_queries, transactions
+from talent_image_pipeline.database import fact_queries, quota_queries, transactions
 from talent_image_pipeline.operations.holds import release_held
 from talent_image_pipeline.platforms.contract import Outcome
+from talent_image_pipeline.platforms.instagram import DISCOVERY_QUOTA
 from talent_image_pipeline.sandbox.situations import Network, Platform, Situation
+from talent_image_pipeline.sync.limits.quota_rules import TARGET_SHARE, period_of
 from talent_image_pipeline.sync.planning.scope import DAILY_MINIMUM_HOURS
 from talent_image_pipeline.sync.reporting.check_rules import CHECKED_PERIOD, judge_error_budget, judge_held
 from talent_image_pipeline_tests.soak.simulation import Simulation, Synced
@@ -22,10 +24,17 @@ HOUR = timedelta(hours=1)
 _numbers = count()
 
 
-def talents_on(simulation: Simulation, network: Network, number: int, *, with_token: bool = True) -> list[str]:
+def talents_on(
+    simulation: Simulation,
+    network: Network,
+    number: int,
+    *,
+    with_token: bool = True,
+    tiktok_tokens_live: timedelta = 90 * DAY,
+) -> list[str]:
     """Let so many talents show a picture of a network; their accounts' handles are their ids."""
     simulation.clock.advance(2 * DAY)
-    simulation.world.rules.tiktok_access_seconds = int((90 * DAY).total_seconds())
+    simulation.world.rules.tiktok_access_seconds = int(tiktok_tokens_live.total_seconds())
     talent_ids = [f"odd.{next(_numbers)}" for _ in range(number)]
     for talent_id in talent_ids:
         simulation.add_upstream(network, talent_id)
@@ -134,6 +143,52 @@ def test_a_night_of_dead_tokens_writes_no_account_off_and_three_probes_find_out_
     assert simulation.calls()["instagram.me"] == 12
     assert judge_held(facts_of(simulation, Network.INSTAGRAM), platform="instagram").passed
     end(simulation, talent_ids)
+
+
+def test_a_wrong_tiktok_client_writes_no_account_off(simulation: Simulation) -> None:
+    talent_ids = talents_on(simulation, Network.TIKTOK, 7, tiktok_tokens_live=2 * HOUR)
+    let_be(simulation, Network.TIKTOK, talent_ids, Situation.APP_BLOCKED)
+    sync(simulation, talent_ids)
+    assert outcomes(simulation, Network.TIKTOK, talent_ids) == {"misconfigured": 7}
+    finding = judge_held(facts_of(simulation, Network.TIKTOK), platform="tiktok")
+    assert finding.is_error
+    assert "7 accounts" in finding.message
+    let_be(simulation, Network.TIKTOK, talent_ids, Situation.OK)
+    simulation.clock.advance(2 * HOUR)
+    sync(simulation, talent_ids)
+    assert outcomes(simulation, Network.TIKTOK, talent_ids) == {"unchanged": 7}
+    end(simulation, talent_ids)
+
+
+def test_a_batch_that_does_not_fit_the_rest_of_the_hour_is_made_smaller(simulation: Simulation) -> None:
+    talent_ids = talents_on(simulation, Network.INSTAGRAM, 8, with_token=False)
+    now = simulation.clock()
+    transactions.write(
+        simulation.engine,
+        quota_queries.record_calls,
+        quota=DISCOVERY_QUOTA.name,
+        period=period_of(now, DISCOVERY_QUOTA),
+        calls=int(DISCOVERY_QUOTA.calls * TARGET_SHARE) - 5,
+        forget_before=now - DAY,
+    )
+    sync(simulation, talent_ids)
+    assert outcomes(simulation, Network.INSTAGRAM, talent_ids) == {"unchanged": 5, "rate_limited": 3}
+    assert simulation.calls()["facebook.batch"] == 1
+    simulation.clock.advance(3 * HOUR)
+    sync(simulation, talent_ids)
+    assert outcomes(simulation, Network.INSTAGRAM, talent_ids) == {"unchanged": 8}
+    end(simulation, talent_ids)
+
+
+def test_an_account_that_must_pass_a_security_check_is_looked_at_daily(simulation: Simulation) -> None:
+    (talent_id,) = talents_on(simulation, Network.INSTAGRAM, 1)
+    let_be(simulation, Network.INSTAGRAM, [talent_id], Situation.CHECKPOINT)
+    for _ in range(4):
+        sync(simulation, [talent_id])
+        assert simulation.calls()["instagram.me"] == 1
+        assert outcomes(simulation, Network.INSTAGRAM, [talent_id]) == {"needs_reconnect": 1}
+        simulation.clock.advance(DAY)
+    end(simulation, [talent_id])
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,15 @@ def test_what_earlier_runs_dropped_within_the_day_comes_back_when_it_becomes_too
     assert column(migrated_engine, "awaits_resolution")[handles[0]]
 
 
+def test_a_picture_comes_back_to_an_account_whose_token_died_since(migrated_engine: sa.Engine) -> None:
+    handles = agency(migrated_engine, 20)
+    read(migrated_engine, handles[:4], NONE, now=NOW, run_id="one")
+    read(migrated_engine, handles[:1], BLOCKED, now=NOW + HOUR, run_id="two")
+    read(migrated_engine, handles[4:8], NONE, now=NOW + 2 * HOUR, run_id="three")
+    assert owned(migrated_engine) == set(handles)
+    assert column(migrated_engine, "outcome")[handles[0]] == "needs_reconnect"
+
+
 def test_losses_of_another_day_do_not_count(migrated_engine: sa.Engine) -> None:
     handles = agency(migrated_engine, 20)
     read(migrated_engine, handles[:4], NONE, now=NOW)

@@ -81,7 +81,7 @@ def test_a_picture_that_the_network_encoded_anew_under_a_new_name_keeps_its_hash
         async with reading(engine, tmp_path, networks=networks) as reader:
             await reader.read(["ada"])
             before = sim.ledger_of(engine, "ada")
-            networks.bodies = {"renamed": encoded(portrait, "JPEG", quality=80)}
+            networks.bodies = {"renamed": encoded(portrait, "JPEG", quality=70)}
             networks.answers = {"ada": lambda: networks.user_with_picture("ada", picture="renamed")}
             report = await reader.read(["ada"], minimum_hours=0)
             after = sim.ledger_of(engine, "ada")

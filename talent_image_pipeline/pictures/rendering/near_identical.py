@@ -7,10 +7,9 @@ What does not: whether pictures look alike (``perceptual_hash.py``): a changed d
 import io
 from typing import Final
 
-#: A cell of 8 x 8 pixels differs by no more on average (of 255): encoders blur edges, they do not move them.
-MOST_CELL_DIFFERENCE: Final = 12.0
-#: All pixels together differ by no more on average.
-MOST_MEAN_DIFFERENCE: Final = 3.0
+#: The mean colour of a cell of 8 x 8 pixels differs by no more, of 255. Measured at 256 px: a photograph as JPEG encoded
+#: at qualities of 50 to 95 differs by up to 9, one changed digit of a logo by 11 (28 px high) to 130.
+MOST_CELL_DIFFERENCE: Final = 10.0
 
 _CELL: Final = 8
 
@@ -25,10 +24,10 @@ def are_near_identical(first: bytes, second: bytes) -> bool:
     import numpy as np
     from PIL import Image
 
-    one, other = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16) for data in (first, second))
+    one, other = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) for data in (first, second))
     if one.shape != other.shape:
         return False
-    differences = np.abs(one - other).mean(axis=2)
-    height, width = (side // _CELL * _CELL for side in differences.shape)
-    cells = differences[:height, :width].reshape(height // _CELL, _CELL, width // _CELL, _CELL).mean(axis=(1, 3))
-    return bool(differences.mean() <= MOST_MEAN_DIFFERENCE and cells.max() <= MOST_CELL_DIFFERENCE)
+    height, width = (side // _CELL for side in one.shape[:2])
+    differences = (one - other)[: height * _CELL, : width * _CELL]
+    cells = differences.reshape(height, _CELL, width, _CELL, 3).mean(axis=(1, 3))
+    return bool(np.abs(cells).max() <= MOST_CELL_DIFFERENCE)

@@ -61,18 +61,23 @@ def write_readings(
             of_batch = {account_id for account_id, lost in losing.items() if lost is loss}
             others = _losses_of_others(connection, loss, platform=platform, without=set(losing), now=now)
             if is_held_back(len(of_batch), others, loss=loss):
-                rows = _hold(rows, readings, of_batch, now=now)
-                loss_queries.update_ledger(connection, [held_back(row, before=None, now=now) for row in others.lost])
+                rows = _hold(rows, readings, of_batch, loss=loss, now=now)
+                loss_queries.update_ledger(
+                    connection, [held_back(row, loss=loss, before=None, now=now) for row in others.lost]
+                )
                 restored += len(others.lost)
     written = ledger_queries.write_readings(connection, rows, new_pictures=new_pictures, run_id=run_id, now=now)
     return WrittenRows(rows={row.account_id: row for row in rows if row.account_id in written}, restored=restored)
 
 
 def _hold(
-    rows: Sequence[LedgerRecord], readings: Sequence[WrittenReading], losing: set[str], *, now: datetime
+    rows: Sequence[LedgerRecord], readings: Sequence[WrittenReading], losing: set[str], *, loss: Loss, now: datetime
 ) -> list[LedgerRecord]:
     before = {one.after.account_id: one.before for one in readings}
-    return [held_back(row, before=before[row.account_id], now=now) if row.account_id in losing else row for row in rows]
+    return [
+        held_back(row, loss=loss, before=before[row.account_id], now=now) if row.account_id in losing else row
+        for row in rows
+    ]
 
 
 def _losses_of_others(

@@ -80,39 +80,53 @@ def is_held_back(losing: int, others: PlatformLosses, *, loss: Loss) -> bool:
     return losing > 0 and are_too_many(losing + len(others.lost) + others.held, total=others.total, loss=loss)
 
 
-def held_back(row: LedgerRecord, *, before: LedgerRecord | None, now: datetime) -> LedgerRecord:
+def held_back(row: LedgerRecord, *, loss: Loss, before: LedgerRecord | None, now: datetime) -> LedgerRecord:
     """Return the row of an account whose loss is not believed: with what it had, and with what the platform said.
 
     Args:
         row: The row with the loss.
+        loss: What was lost.
         before: The row before the reading; none for a loss of an earlier run.
         now: The time of the decision.
     """
     held = replace(
         row,
-        suggested_outcome=row.outcome,
         suggested_since=row.suggested_since or now,
         held_since=(before.held_since if before else None) or now,
         awaits_resolution=True,
     )
-    if row.lost_picture_hash is None:
-        return replace(
-            held,
-            outcome=Outcome.MISCONFIGURED,
-            connection_lost_at=None,
-            next_read_at=now + NEXT_TRY_WITH_OUR_OWN_CREDENTIALS,
-        )
+    return _with_connection(held, now=now) if loss is Loss.CONNECTION else _with_picture(held, before=before, now=now)
+
+
+def _with_connection(held: LedgerRecord, *, now: datetime) -> LedgerRecord:
     return replace(
         held,
-        outcome=Outcome.UNCONFIRMED,
-        picture_hash=row.lost_picture_hash,
+        suggested_outcome=held.outcome,
+        outcome=Outcome.MISCONFIGURED,
+        connection_lost_at=None,
+        next_read_at=now + NEXT_TRY_WITH_OUR_OWN_CREDENTIALS,
+    )
+
+
+def _with_picture(held: LedgerRecord, *, before: LedgerRecord | None, now: datetime) -> LedgerRecord:
+    with_picture = replace(
+        held,
+        picture_hash=held.lost_picture_hash,
         content_id=before.content_id if before else None,
         picture_etag=before.picture_etag if before else None,
-        changed_at=before.changed_at if before else row.changed_at,
+        changed_at=before.changed_at if before else held.changed_at,
         picture_lost_at=None,
         lost_picture_hash=None,
-        next_read_at=now + NEXT_DAY,
     )
+    if held.outcome in HELD_OUTCOMES[Loss.PICTURE]:
+        return replace(
+            with_picture,
+            suggested_outcome=held.outcome,
+            outcome=Outcome.UNCONFIRMED,
+            next_read_at=now + NEXT_DAY,
+        )
+    # Another read has ended since, which did not bring the picture back.
+    return replace(with_picture, suggested_outcome=held.suggested_outcome or Outcome.NO_PICTURE)
 
 
 def released(row: LedgerRecord, *, now: datetime) -> LedgerRecord:
