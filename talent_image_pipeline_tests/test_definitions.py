@@ -17,7 +17,7 @@ from talent_image_pipeline_tests.conftest import PROJECT_ROOT
 # One code server serves them all.
 pytestmark = pytest.mark.xdist_group("definitions")
 
-PLATFORM_CHECKS = {"is_answering", "error_budget", "accounts_stay_connected"}
+PLATFORM_CHECKS = {"is_answering", "error_budget", "nothing_held_back", "accounts_stay_connected"}
 
 
 @pytest.fixture(scope="module")

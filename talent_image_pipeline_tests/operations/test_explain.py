@@ -103,7 +103,7 @@ def test_the_ledger_says_when_it_was_read_when_next_and_what_went_wrong(engine: 
     assert instagram.next_read == "from 2026-11-21 22:00 UTC on"
     assert youtube is not None
     assert (youtube.outcome, youtube.failure) == ("needs_reconnect", "it is needs_reconnect")
-    assert youtube.next_read == "when the account changes"
+    assert youtube.next_read == "from 2026-11-21 22:00 UTC on"
 
 
 def test_a_run_that_reads_the_account_right_now_is_named_until_its_claim_lapses(engine: sa.Engine) -> None:
@@ -137,7 +137,7 @@ def test_a_disconnect_that_no_run_has_seen_yet_is_said_to_be_pending(engine: sa.
 def test_what_was_read_under_another_handle_is_marked_as_such(engine: sa.Engine, store: PictureStore) -> None:
     read_picture(engine, "ada-instagram", put_picture(store, 1), now=NOW)
     with engine.begin() as connection:
-        connection.execute(sa.update(social_account_connection).values(handle="@grace"))
+        connection.execute(sa.update(social_account_connection).values(handle="@grace", accessToken="another"))
 
     description = describe(engine)
 

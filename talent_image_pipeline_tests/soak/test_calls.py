@@ -242,7 +242,9 @@ def test_a_wrong_client_secret_is_tried_no_more_than_once_by_each_refresh_on_its
     assert synced.reports["tiktok"].outcomes == {Outcome.UNCHANGED: TIKTOK_AT_ONCE + 16}
 
 
-def test_a_dead_token_is_tried_once_and_never_again_until_it_changes(simulation: Simulation) -> None:
+def test_a_dead_token_is_tried_again_after_one_three_and_seven_days_and_when_a_person_asks(
+    simulation: Simulation,
+) -> None:
     (talent_id,) = _connect(simulation, "tiktok", 1)
     account_id = f"{talent_id}-tiktok"
     _sync(simulation, [talent_id])
@@ -250,11 +252,14 @@ def test_a_dead_token_is_tried_once_and_never_again_until_it_changes(simulation:
     simulation.world.set_situation("tiktok", handle, Situation.APP_REMOVED)
     _sync_next_day(simulation, [talent_id])
     assert simulation.calls() == {"tiktok.user_info": 1, "tiktok.refresh": 1}
-    for _ in range(5):
+    asked = []
+    for day in range(1, 13):
         _sync_next_day(simulation, [talent_id])
-        assert simulation.calls() == {}
+        if simulation.calls():
+            asked.append(day)
+    assert asked == [1, 4, 11]
     _sync(simulation, [talent_id], force=True)
-    assert simulation.calls() == {}
+    assert simulation.calls()["tiktok.user_info"] == 1
     simulation.world.set_situation("tiktok", handle, Situation.OK)
     simulation.reconnect(account_id, "tiktok", handle)
     _sync(simulation, [talent_id])

@@ -303,4 +303,4 @@ def test_a_consent_without_a_known_end_is_not_reported() -> None:
 def test_an_account_whose_refresh_failed_is_read_with_its_old_token_while_that_lives() -> None:
     assert is_readable_without_refresh(NOON + timedelta(days=3), NOON)
     assert not is_readable_without_refresh(NOON, NOON)
-    assert not is_readable_without_refresh(None, NOON)
+    assert is_readable_without_refresh(None, NOON)

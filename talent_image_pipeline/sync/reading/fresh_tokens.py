@@ -81,11 +81,11 @@ class FreshTokens:
         A token that lives is read with. One that is past its date is tried once before it is called dead: the date may
         be wrong. While the refresh merely did not get through, there is nothing to be called.
         """
-        if state.failure is None:
-            return True
+        if state.failure is None or state.account.record.access_token is None:
+            return state.failure is None
         if is_readable_without_refresh(state.account.record.token_expires_at, self.tools.clock()):
             return True
-        return state.failure.outcome is Outcome.NEEDS_RECONNECT and state.account.record.access_token is not None
+        return state.failure.outcome is Outcome.NEEDS_RECONNECT
 
     async def _ask(self, account: ClaimedAccount) -> RefreshReport:
         if message := self.refusals.message(RENEWALS):

@@ -83,8 +83,8 @@ def consent_warning(consent_ends_at: datetime | None, now: datetime) -> str | No
 
 
 def is_readable_without_refresh(token_expires_at: datetime | None, now: datetime) -> bool:
-    """Whether an account whose refresh failed may still be read with the token that it has."""
-    return token_expires_at is not None and token_expires_at > now
+    """Whether an account whose refresh failed may still be read with the token that it has: it is not past its date."""
+    return token_expires_at is None or token_expires_at > now
 
 
 def answer_was_lost(label: str) -> Reading:
