@@ -16,6 +16,7 @@ from talent_image_pipeline.assets.platform_images import platform_images_asset
 from talent_image_pipeline.assets.resolved_profile_images import resolved_profile_images_asset
 from talent_image_pipeline.automation.dead_runs import dead_runs
 from talent_image_pipeline.automation.jobs import refresh_talent, sync_profile_images
+from talent_image_pipeline.automation.release_job import release_held_back
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync, hourly_catch_up
 from talent_image_pipeline.automation.sensors import social_account_changes
 from talent_image_pipeline.resources import (
@@ -47,7 +48,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             *(platform_images_asset(platform=platform) for platform in active_platforms()),
             resolved_profile_images_asset(),
         ],
-        jobs=[sync_profile_images, refresh_talent],
+        jobs=[sync_profile_images, refresh_talent, release_held_back],
         schedules=[daily_profile_image_sync, hourly_catch_up],
         sensors=[social_account_changes, dead_runs],
         resources=resources | dict(resource_overrides or {}),

@@ -37,7 +37,7 @@ def test_the_code_server_serves_exactly_these_names(listed: dict[str, list[dict[
         "youtube_images",
         "resolved_profile_images",
     }
-    assert {job["name"] for job in listed["jobs"]} == {"sync_profile_images", "refresh_talent"}
+    assert {job["name"] for job in listed["jobs"]} == {"sync_profile_images", "refresh_talent", "release_held_back"}
     assert {schedule["name"]: schedule["cron_schedule"] for schedule in listed["schedules"]} == {
         "daily_profile_image_sync": "0 2 * * *",
         "hourly_catch_up": "30 * * * *",

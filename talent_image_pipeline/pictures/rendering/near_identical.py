@@ -7,8 +7,8 @@ What does not: whether pictures look alike (``perceptual_hash.py``): a changed d
 import io
 from typing import Final
 
-#: The mean colour of a cell of 8 x 8 pixels differs by no more, of 255. Measured at 256 px: a photograph as JPEG encoded
-#: at qualities of 50 to 95 differs by up to 9, one changed digit of a logo by 11 (28 px high) to 130.
+#: The mean colour of a cell of 8 x 8 pixels differs by no more, of 255. Measured at 256 px: a photograph as JPEG at
+#: qualities of 50 to 95 differs by up to 9, one changed digit of a logo by 11 (28 px high) to 130.
 MOST_CELL_DIFFERENCE: Final = 10.0
 
 _CELL: Final = 8

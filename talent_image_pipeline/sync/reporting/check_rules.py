@@ -138,7 +138,7 @@ def judge_held(facts: PlatformFacts, *, platform: str) -> Finding:
     message = (
         f"{'; '.join(parts)}, since {facts.held_since:%Y-%m-%d %H:%M} UTC: that many within a day are not the talents' "
         f"doing. The platform said: {said} Look at the platform, our app and our key. What a later read contradicts is "
-        f"released by itself; if the platform is right, run: talent-images release {platform}"
+        f"released by itself; if the platform is right: talent-images release {platform}, or the job release_held_back"
     )
     return Finding(passed=False, is_error=True, message=message, numbers=numbers)
 
