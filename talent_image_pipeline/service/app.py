@@ -20,6 +20,7 @@ from talent_image_pipeline.service.errors import add_error_handlers
 from talent_image_pipeline.service.health import ReadinessRoute, answer_alive
 from talent_image_pipeline.service.http_protocol import ConnectionLimits, ConnectionTable
 from talent_image_pipeline.service.initials_route import InitialsRoute
+from talent_image_pipeline.service.pages.routes import page_routes
 from talent_image_pipeline.service.picture_memory import PictureMemory
 from talent_image_pipeline.service.picture_route import PREFIX, PictureRoute
 from talent_image_pipeline.service.safe_headers import SafeHeaders
@@ -111,5 +112,6 @@ def build_app(
         *InitialsRoute(dependencies).routes(),
         Route("/healthz", answer_alive),
         Route("/readyz", ReadinessRoute(dependencies).respond),
+        *page_routes(),
     ]
     return app

@@ -182,7 +182,7 @@ def test_a_keeper_shows_no_token_to_other_processes_and_ends_soon_after_its_run(
     assert tiktok.has_rotated()
     [keeper] = keepers_of(run)
     shown = Path(f"/proc/{keeper}/cmdline").read_bytes() + Path(f"/proc/{keeper}/environ").read_bytes()
-    assert b"token_keeper" in shown
+    assert b"refresh_process" in shown
     assert (first_pair.refresh_token or "").encode() not in shown
     assert first_pair.access_token.encode() not in shown
     kill_whole_group(run)

@@ -99,7 +99,7 @@ async def get_talents(
 @router.get("/talent/{talent_id}", summary="Everything about one talent's picture", responses=error_answers(400, 404))
 async def get_talent(talent_id: TalentId, _caller: Authenticated, dependencies: Dependencies) -> Answer[TalentDetail]:
     """Return a talent's accounts, the picture of every network, the history, and the last failure with what to do."""
-    return Answer(data=await _load_detail(dependencies, talent_id))
+    return Answer(data=await load_detail(dependencies, talent_id))
 
 
 @router.put("/talent/{talent_id}/pin", summary="Pin a picture of a talent", responses=error_answers(400, 403, 404, 409))
@@ -126,7 +126,7 @@ async def put_pin(
         except PinningRefusedError as error:
             raise ApiError(409, "CANNOT_PIN", str(error)) from None
         action.message = f"pinned version {version.version_id}, from {version.source}"
-    return Answer(message="Profile image pinned", data=await _load_detail(dependencies, talent_id))
+    return Answer(message="Profile image pinned", data=await load_detail(dependencies, talent_id))
 
 
 @router.delete("/talent/{talent_id}/pin", summary="Free a pinned picture", responses=error_answers(400, 403, 404, 409))
@@ -143,7 +143,7 @@ async def delete_pin(talent_id: TalentId, caller: Authenticated, dependencies: D
         except PinningRefusedError as error:
             raise ApiError(409, "CANNOT_UNPIN", str(error)) from None
         action.message = f"now from {resolution.source}" if resolution is not None else "a manual picture stays"
-    return Answer(message="Profile image unpinned", data=await _load_detail(dependencies, talent_id))
+    return Answer(message="Profile image unpinned", data=await load_detail(dependencies, talent_id))
 
 
 @router.get("/stats", summary="Figures over everything", responses=error_answers())
@@ -209,7 +209,13 @@ def talent_detail(settings: Settings, description: TalentDescription, *, audit: 
     )
 
 
-async def _load_detail(dependencies: ServiceDependencies, talent_id: str) -> TalentDetail:
+async def load_detail(dependencies: ServiceDependencies, talent_id: str) -> TalentDetail:
+    """Load everything about one talent, for the API and the talent's page.
+
+    Raises:
+        ApiError: 404 for an id that nobody has.
+    """
+
     def load() -> TalentDetail:
         description = describe_talent(
             dependencies.engine, talent_id, settings=dependencies.settings, now=dependencies.clock()
