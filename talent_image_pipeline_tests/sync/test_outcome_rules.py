@@ -277,3 +277,10 @@ def test_the_same_picture_under_a_new_content_id_is_no_change() -> None:
     reading = Reading(outcome=Outcome.UNCHANGED, message="")
     ledger = ledger_after(account, reading, picture=picture, now=NOW, rng=random.Random(1))
     assert (ledger.picture_hash, ledger.content_id, ledger.changed_at) == ("a" * 64, "content-2", changed_at)
+
+
+@pytest.mark.parametrize("retry_at", [NOW - timedelta(hours=1), NOW, NOW + timedelta(seconds=59)])
+def test_a_limit_that_is_said_to_end_at_once_is_waited_out_for_a_minute(retry_at: datetime) -> None:
+    reading = Reading(outcome=Outcome.RATE_LIMITED, message="too many calls", retry_at=retry_at)
+    after = ledger_after(make_account(), reading, picture=None, now=NOW, rng=random.Random(1))
+    assert after.next_read_at == NOW + timedelta(minutes=1)
