@@ -112,12 +112,17 @@ def address_parts(url: str | None) -> SplitResult | None:
 
 
 def expiry_in(address: SplitResult, parameter: str, *, base: int) -> datetime | None:
-    """Read the expiry that a signed address carries: seconds since 1970 in the given base."""
+    """Read the expiry that a signed address carries: seconds since 1970 in base 10 or 16; the earliest of several.
+
+    More digits than 11 or 9 are beyond the year 4000, and no expiry.
+    """
     try:
-        spelled = parse_qs(address.query, max_num_fields=100).get(parameter, [""])[0]
-        return datetime.fromtimestamp(int(spelled, base), tz=UTC)
-    except (ValueError, OverflowError, OSError):
+        spelled = parse_qs(address.query, max_num_fields=100).get(parameter, [])
+    except ValueError:
         return None
+    digits = r"[0-9a-fA-F]{1,9}" if base == 16 else r"[0-9]{1,11}"
+    seconds = [int(text, base) for text in spelled if re.fullmatch(digits, text)]
+    return datetime.fromtimestamp(min(seconds), tz=UTC) if seconds else None
 
 
 def usable_token(token: SecretStr | None) -> str | None:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -98,7 +98,7 @@ class ApiTransport:
         method: str,
         url: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
     ) -> ApiAnswer | Unreachable:
@@ -138,6 +138,24 @@ class ApiTransport:
         return ApiAnswer(host=host, status=response.status_code, headers=headers, body=bytes(body))
 
 
+class _BrokenConnectionError(aiohttp.ClientConnectionError):
+    """A connection broke under a request."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Let a broken connection end its request.
+
+    aiohttp sends every GET that ends in one of these two errors once more at once, uncounted and without a backoff. An
+    error of another type it passes on.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenConnectionError from error
+
+
 def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
     """Open the connection pool that the transports of a run share; the caller closes it.
 
@@ -148,16 +166,13 @@ def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
     certificates = httpx.create_ssl_context(verify=True, trust_env=False)
 
     def open_session() -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=certificates, limit=max_connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             max_field_size=HEADER_LIMIT,
+            middlewares=(_send_once,),
         )
-        # Otherwise every GET whose connection breaks is sent once more at once, uncounted and without a backoff. Only
-        # an attribute that aiohttp's own test client sets turns that off.
-        session._retry_connection = False
-        return session
 
     return httpx.AsyncClient(
         transport=AiohttpTransport(verify=certificates, trust_env=False, client=open_session),

@@ -1,6 +1,5 @@
 """Attack: a URL that looks like the platform's own and leads elsewhere."""
 
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,7 +13,6 @@ from talent_image_pipeline.pictures.download.url_rules import (
     CheckedAddress,
     RefusedWebAddressError,
     check_web_address,
-    stated_expiry,
 )
 from talent_image_pipeline_tests.pictures.loopback import SECRET, ScriptedResolver, Victim, fetch
 
@@ -332,33 +330,6 @@ def test_whatever_is_accepted_is_read_by_every_parser_as_one_of_the_platforms_ho
     for text in (url, address.url):
         readings = {urlsplit(text).hostname, yarl.URL(text).host, httpx.URL(text).host}
         assert {(reading or "").removesuffix(".") for reading in readings} == {host}
-
-
-@pytest.mark.parametrize(
-    ("query", "expiry"),
-    [
-        ("oe=65F5C2A0", datetime(2024, 3, 16, 16, 2, 40, tzinfo=UTC)),
-        ("_nc_cat=1&oe=65f5c2a0&oh=x", datetime(2024, 3, 16, 16, 2, 40, tzinfo=UTC)),
-        ("x-expires=1656828000&x-signature=a%3D", datetime(2022, 7, 3, 6, tzinfo=UTC)),
-        ("oe=65F5C2A0&oe=65F5C29F", datetime(2024, 3, 16, 16, 2, 39, tzinfo=UTC)),
-        ("oe=", None),
-        ("oe=xyz", None),
-        ("oe=-1", None),
-        ("oe=ffffffffffffffff", None),
-        ("x-expires=99999999999999999999", None),
-        ("x-expires=0x65F5C2A0", None),
-        ("noe=65F5C2A0", None),
-        ("", None),
-    ],
-)
-def test_the_expiry_is_read_from_the_signed_url(query: str, expiry: datetime | None) -> None:
-    assert stated_expiry(check(f"https://yt3.ggpht.com/a?{query}")) == expiry
-
-
-@given(st.text(alphabet="0123456789abcdefxoe-pirs=&?", max_size=40))
-def test_reading_an_expiry_never_fails(query: str) -> None:
-    expiry = stated_expiry(check(f"https://yt3.ggpht.com/a?oe={query}"))
-    assert expiry is None or expiry.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

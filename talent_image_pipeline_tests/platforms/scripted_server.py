@@ -36,6 +36,7 @@ class Received:
     method: str
     path: str
     query: Mapping[str, str]
+    queries: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
     form: Mapping[str, str]
 
@@ -111,6 +112,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Received | None:
         method=request_line[0],
         path=target.path,
         query=dict(parse_qsl(target.query)),
+        queries=parse_qsl(target.query),
         headers=headers,
         form=dict(parse_qsl(body.decode())),
     )

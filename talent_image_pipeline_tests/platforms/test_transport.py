@@ -300,3 +300,19 @@ def self_signed_certificate(directory: Path) -> Path:
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     return path
+
+
+def test_a_request_whose_connection_breaks_is_sent_once_and_counted_once() -> None:
+    async def run() -> tuple[ApiAnswer | Unreachable, int, int]:
+        def answer(request: Received) -> Reply:
+            return Reply() if request.path == "/first" else Reply(write=writing())
+
+        async with serving(answer) as server, open_api_client() as pool:
+            transport = ApiTransport(pool)
+            await transport.send("GET", f"{server.origin}/first")
+            ended = await transport.send("GET", f"{server.origin}/second")
+            return ended, len(server.received), transport.calls
+
+    ended, received, calls = asyncio.run(run())
+    assert ended == Unreachable(host="127.0.0.1", kind="the connection broke", is_retryable=True)
+    assert (received, calls) == (2, 2)

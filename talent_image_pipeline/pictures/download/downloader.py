@@ -33,7 +33,6 @@ from talent_image_pipeline.pictures.download.url_rules import (
     check_web_address,
     parse_origin,
     resolve_redirect,
-    stated_expiry,
 )
 
 # A URL that dies while it is asked for is as good as dead.
@@ -165,7 +164,7 @@ class PictureDownloader:
             url: As the platform gave it.
             hosts: Where the platform keeps pictures: exact host names, or dotted suffixes such as
                 ``.cdninstagram.com``. They bind every redirect, too.
-            expires_at: When the URL dies, where the platform said so; what the URL itself says is read in any case.
+            expires_at: When the URL dies, where the platform said so or its client read it in the URL.
             etag: Of the picture that we own of this URL, as the CDN gave it.
 
         Raises:
@@ -190,7 +189,6 @@ class PictureDownloader:
         address = self._check(url.get_secret_value(), hosts=hosts)
         self._check_expiry(expires_at, address)
         for _ in range(self._limits.max_redirects + 1):
-            self._check_expiry(stated_expiry(address), address)
             answer = await self._request(address, etag=etag)
             if not isinstance(answer, str):
                 return answer

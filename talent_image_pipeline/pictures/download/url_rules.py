@@ -1,6 +1,6 @@
 """Which URLs a picture may be fetched from: the rules on the text of an address, as pure functions.
 
-What belongs here: the shape of a URL, the host rules, trusted origins, the expiry that a signed URL carries.
+What belongs here: the shape of a URL, the host rules, trusted origins.
 What does not: what a host name resolves to (``ip_rules.py``, ``connections.py``), and asking for it
 (``downloader.py``).
 
@@ -11,7 +11,6 @@ second parser can read another host out of it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import urljoin
 
@@ -30,12 +29,6 @@ _HOST_NAME = re.compile(
 _ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
-# Instagram's CDN signs `oe` (hexadecimal) and TikTok's `x-expires` (decimal), both seconds since 1970. More digits
-# than these are beyond the year 4000, and no expiry.
-_EXPIRY_PARAMETERS = {
-    "oe": (re.compile(r"[0-9a-f]{1,9}", re.IGNORECASE), 16),
-    "x-expires": (re.compile(r"[0-9]{1,11}"), 10),
-}
 
 
 class RefusedWebAddressError(ValueError):
@@ -115,18 +108,6 @@ def resolve_redirect(location: str, *, base: CheckedAddress) -> str:
     except ValueError:
         refusal = RefusedWebAddressError("the redirect's address cannot be read")
     raise refusal
-
-
-def stated_expiry(address: CheckedAddress) -> datetime | None:
-    """Read the expiry that a signed URL carries; the earliest where there are several, none where there is none."""
-    _, _, query = address.target.partition("?")
-    expiries = []
-    for parameter in query.split("&"):
-        name, _, value = parameter.partition("=")
-        pattern, base = _EXPIRY_PARAMETERS.get(name, (None, 10))
-        if pattern is not None and pattern.fullmatch(value):
-            expiries.append(datetime.fromtimestamp(int(value, base), UTC))
-    return min(expiries, default=None)
 
 
 @lru_cache(maxsize=64)
