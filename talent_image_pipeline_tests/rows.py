@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from talent_image_pipeline.database.tables import social_account_connection, talent
+from talent_image_pipeline.database.tables import pictures, social_account_connection, talent
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,6 +40,23 @@ def insert_talent(
         )
     )
     return id
+
+
+def insert_picture(connection: sa.Connection, *, hash: str) -> str:  # noqa: A002 - the column's own name
+    """Insert the row of a picture that needs no bytes, and return its hash."""
+    connection.execute(
+        sa.insert(pictures).values(
+            hash=hash,
+            width=320,
+            height=320,
+            bytes=1000,
+            focus_x=0.5,
+            focus_y=0.5,
+            perceptual_hash="0" * 16,
+            created_at=CREATED_AT,
+        )
+    )
+    return hash
 
 
 def insert_account(

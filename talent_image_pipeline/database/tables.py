@@ -75,6 +75,9 @@ def lower_case_word(column: str) -> str:
     return f"{column} <> '' AND {column} = lower(trim({column}))"
 
 
+#: SQLite numbers rows by itself only where the type is plainly INTEGER, which is wide there.
+BIG_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 app_metadata = sa.MetaData()
 metadata = sa.MetaData()
 
@@ -148,7 +151,12 @@ platform_images = sa.Table(
     sa.Column("outcome", EnumText(Outcome), comment="How the last read ended: one of the closed outcomes."),
     sa.Column("content_id", sa.Text, comment="The network's id of the picture that we own."),
     sa.Column("picture_etag", sa.Text, comment="The CDN's ETag, where the network gives no content id."),
-    sa.Column("picture_hash", sa.Text, comment="Content hash of the picture that we own of this account."),
+    sa.Column(
+        "picture_hash",
+        sa.Text,
+        sa.ForeignKey("pictures.hash", name="platform_images_picture_hash_fkey"),
+        comment="Content hash of the picture that we own of this account.",
+    ),
     sa.Column("upstream_id", sa.Text, comment="The network's own id of the account, resolved once."),
     sa.Column("read_at", UtcTimestamp, comment="When the last read ended, UTC."),
     sa.Column("changed_at", UtcTimestamp, comment="When the picture last changed, UTC."),
@@ -198,8 +206,13 @@ platform_images = sa.Table(
     sa.Column("refused_at", UtcTimestamp, comment="When those bytes were refused, UTC."),
     sa.Index("platform_images_talent_id_idx", "talent_id"),
     sa.Index("platform_images_picture_hash_idx", "picture_hash"),
-    sa.Index("platform_images_claimed_until_idx", "claimed_until"),
     sa.Index("platform_images_platform_idx", "platform", "outcome"),
+    sa.Index(
+        "platform_images_claimed_by_idx",
+        "claimed_by",
+        postgresql_where=sa.text("claimed_by IS NOT NULL"),
+        sqlite_where=sa.text("claimed_by IS NOT NULL"),
+    ),
     sa.CheckConstraint(one_of("outcome", Outcome), name="platform_images_outcome_check"),
     sa.CheckConstraint(one_of("suggested_outcome", Outcome), name="platform_images_suggested_outcome_check"),
     sa.CheckConstraint(lower_case_word("platform"), name="platform_images_platform_check"),
@@ -229,10 +242,15 @@ pictures = sa.Table(
 profile_image_versions = sa.Table(
     "profile_image_versions",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True, comment="Number of the version."),
+    sa.Column("id", BIG_NUMBER, primary_key=True, autoincrement=True, comment="Number of the version."),
     sa.Column("talent_id", sa.Text, nullable=False, comment="The app's id of the talent."),
     sa.Column("source", sa.Text, nullable=False, comment="The platform, by its name in lower case, or initials."),
-    sa.Column("picture_hash", sa.Text, comment="Content hash of the picture shown; null for initials."),
+    sa.Column(
+        "picture_hash",
+        sa.Text,
+        sa.ForeignKey("pictures.hash", name="profile_image_versions_picture_hash_fkey"),
+        comment="Content hash of the picture shown; null for initials.",
+    ),
     sa.Column("valid_from", UtcTimestamp, nullable=False, comment="Shown from then, UTC."),
     sa.Column("valid_to", UtcTimestamp, comment="Shown until then, UTC; null: shown now."),
     sa.Column("run_id", sa.Text, comment="The run that decided it; null when a person did."),
@@ -253,9 +271,20 @@ profile_image_pins = sa.Table(
     "profile_image_pins",
     metadata,
     sa.Column("talent_id", sa.Text, primary_key=True, comment="The talent whose picture is pinned."),
-    sa.Column("version_id", sa.Integer, nullable=False, comment="The version that was pinned."),
+    sa.Column(
+        "version_id",
+        BIG_NUMBER,
+        sa.ForeignKey("profile_image_versions.id", name="profile_image_pins_version_id_fkey"),
+        nullable=False,
+        comment="The version that was pinned.",
+    ),
     sa.Column("source", sa.Text, nullable=False, comment="Where the pinned picture came from."),
-    sa.Column("picture_hash", sa.Text, comment="Content hash of the pinned picture; null pins the initials."),
+    sa.Column(
+        "picture_hash",
+        sa.Text,
+        sa.ForeignKey("pictures.hash", name="profile_image_pins_picture_hash_fkey"),
+        comment="Content hash of the pinned picture; null pins the initials.",
+    ),
     sa.Column("pinned_at", UtcTimestamp, nullable=False, comment="When it was pinned, UTC."),
     sa.CheckConstraint(lower_case_word("source"), name="profile_image_pins_source_check"),
     comment="Pictures that a person pinned: shown until unpinned, whatever the networks say.",

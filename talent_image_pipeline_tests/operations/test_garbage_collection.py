@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import account_queries, history_queries, ledger_queries
+from talent_image_pipeline.database.history_queries import NewVersion
 from talent_image_pipeline.database.records import PictureRecord, PinRecord
 from talent_image_pipeline.database.tables import pictures as pictures_table
 from talent_image_pipeline.database.tables import platform_images, profile_image_versions
@@ -131,11 +132,13 @@ def refer_from_ended_version(engine: sa.Engine, picture: PictureRecord) -> None:
 
 def refer_from_pin(engine: sa.Engine, picture: PictureRecord) -> None:
     with engine.begin() as connection:
+        initials = NewVersion(talent_id="ada", source="initials", picture_hash=None, why="a pin names a version")
+        history_queries.write_versions(connection, [initials], run_id="run", now=LONG_AGO)
         history_queries.save_pin(
             connection,
             PinRecord(
                 talent_id="ada",
-                version_id=1,
+                version_id=history_queries.current_versions(connection, ["ada"])["ada"].version_id,
                 source="tiktok",
                 picture_hash=picture.content_hash,
                 pinned_at=LONG_AGO,

@@ -13,7 +13,7 @@ from talent_image_pipeline.operations.batches import TalentRead, judge_batch
 from talent_image_pipeline.operations.overview import OVERDUE_AFTER, changes_between, count_states, list_talents
 from talent_image_pipeline.operations.statistics import gather_statistics, time_to_live
 from talent_image_pipeline.settings import Settings
-from talent_image_pipeline_tests.rows import insert_account, insert_talent
+from talent_image_pipeline_tests.rows import insert_account, insert_picture, insert_talent
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 FRESH = NOW - timedelta(hours=1)
@@ -142,6 +142,7 @@ def test_what_changed_is_said_with_what_was_before(migrated_engine: sa.Engine) -
     for moment, source, picture in ((NOW - timedelta(days=2), "tiktok", "a" * 64), (FRESH, "instagram", "b" * 64)):
         version = NewVersion(talent_id="one", source=source, picture_hash=picture, why="a reason")
         with migrated_engine.begin() as connection:
+            insert_picture(connection, hash=picture)
             write_versions(connection, [version], run_id="run", now=moment)
 
     (change,) = changes_between(migrated_engine, since=NOW - timedelta(days=1), until=NOW)

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import history_queries, maintenance_queries
 from talent_image_pipeline.database.records import PictureRecord, TalentRecord, VersionRecord
-from talent_image_pipeline.database.tables import pictures as pictures_table
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError
@@ -169,11 +168,6 @@ def lose_the_objects(engine: sa.Engine, store: PictureStore, picture: PictureRec
     anyio.run(delete)
 
 
-def lose_the_row(engine: sa.Engine, store: PictureStore, picture: PictureRecord) -> None:
-    with engine.begin() as connection:
-        connection.execute(sa.delete(pictures_table).where(pictures_table.c.hash == picture.content_hash))
-
-
 def find_damage(engine: sa.Engine, store: PictureStore, picture: PictureRecord) -> None:
     with engine.begin() as connection:
         maintenance_queries.mark_damaged(connection, [picture.content_hash], stored_before=LATER, now=LATER)
@@ -183,7 +177,6 @@ def find_damage(engine: sa.Engine, store: PictureStore, picture: PictureRecord) 
     ("lose", "words"),
     [
         (lose_the_objects, "not in the picture store"),
-        (lose_the_row, "not stored any more"),
         (find_damage, "found damaged"),
     ],
 )
