@@ -15,7 +15,12 @@ from talent_image_pipeline.settings import load_settings
     is_flag=True,
     help="Leave the columns of the app's table to the app's own migration, and wait up to 10 minutes for it.",
 )
-def migrate(*, down: bool, app_owns_columns: bool) -> None:
+@click.option(
+    "--with-change-feed",
+    is_flag=True,
+    help="Also write down every change of an account, by triggers on the app's table: changes are found at once.",
+)
+def migrate(*, down: bool, app_owns_columns: bool, with_change_feed: bool) -> None:
     """Bring the database to the schema that this version needs.
 
     Safe to repeat, and while the app is working.
@@ -27,7 +32,11 @@ def migrate(*, down: bool, app_owns_columns: bool) -> None:
             report = migrate_down(engine)
         else:
             report = migrate_up(
-                engine, with_app_tables=settings.is_embedded, app_owns_columns=app_owns_columns, say=click.echo
+                engine,
+                with_app_tables=settings.is_embedded,
+                app_owns_columns=app_owns_columns,
+                with_change_feed=with_change_feed or settings.is_embedded,
+                say=click.echo,
             )
     finally:
         engine.dispose()

@@ -24,6 +24,7 @@ from alembic.config import Config
 
 from talent_image_pipeline.database import app_additions
 from talent_image_pipeline.database.app_additions import MigrationBlockedError, with_short_locks
+from talent_image_pipeline.database.change_feed import install_change_feed, remove_change_feed
 from talent_image_pipeline.database.engine import own_schema_of, require_app_tables
 from talent_image_pipeline.database.own_schema import drop_own_schema_if_empty, prepare_own_schema
 from talent_image_pipeline.database.rights import MissingRightsError, describe, missing_for_migrations
@@ -85,6 +86,7 @@ def migrate(
     *,
     with_app_tables: bool,
     app_owns_columns: bool = False,
+    with_change_feed: bool = False,
     patience: MigrationPatience = _USUAL_PATIENCE,
     say: Callable[[str], None] = lambda _: None,
 ) -> MigrationReport:
@@ -97,6 +99,7 @@ def migrate(
         engine: The database.
         with_app_tables: Create the app's tables where they are missing: for the embedded default, demo and tests.
         app_owns_columns: Wait until the app's own migration has added our columns to its table; never add them.
+        with_change_feed: Also write down each change of an account, by triggers on the app's table.
         patience: How long to wait for others.
         say: Told what takes long, in words.
 
@@ -116,6 +119,8 @@ def migrate(
             _upgrade_postgresql(engine, patience, say, with_app_tables=with_app_tables)
         else:
             _in_sqlite_transaction(engine, lambda connection: _upgrade(connection, with_app_tables=with_app_tables))
+        if with_change_feed:
+            _change_app_table(engine, install_change_feed, patience)
         revision_after, after = _look(engine)
         notes = _notes(engine)
     return MigrationReport(
@@ -136,6 +141,7 @@ def migrate_down(engine: sa.Engine, *, patience: MigrationPatience = _USUAL_PATI
     """
     with _naming_missing_rights(engine), _the_only_migration(engine, patience):
         revision_before, before = _look(engine)
+        _change_app_table(engine, remove_change_feed, patience)
         if engine.dialect.name == "postgresql":
             with_short_locks(engine, _downgrade, patience_seconds=patience.lock_seconds)
             app_additions.remove_added(engine, patience_seconds=patience.lock_seconds)
@@ -173,6 +179,17 @@ def _upgrade_postgresql(
         lambda connection: _upgrade(connection, with_app_tables=with_app_tables),
         patience_seconds=patience.lock_seconds,
     )
+
+
+def _change_app_table(engine: sa.Engine, change: Callable[[sa.Connection], None], patience: MigrationPatience) -> None:
+    """Change something about the app's table of accounts, where there is one, without making the app wait."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("SocialAccountConnection"):
+            return
+    if engine.dialect.name == "postgresql":
+        with_short_locks(engine, change, patience_seconds=patience.lock_seconds)
+    else:
+        _in_sqlite_transaction(engine, change)
 
 
 def _upgrade(connection: sa.Connection, *, with_app_tables: bool) -> None:

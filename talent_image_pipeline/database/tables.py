@@ -360,6 +360,15 @@ run_heartbeats = sa.Table(
     comment="Signs of life: a run whose count stands still is ended, and its talents go on.",
 )
 
+changed_accounts = sa.Table(
+    "changed_accounts",
+    metadata,
+    sa.Column("id", BIG_NUMBER, primary_key=True, autoincrement=True, comment="Number of the entry."),
+    sa.Column("account_id", sa.Text, nullable=False, comment="An account that the app inserted, changed or deleted."),
+    sa.Index("changed_accounts_account_id_idx", "account_id"),
+    comment="The change feed's queue: filled by triggers on the app's accounts, emptied by the sensor.",
+)
+
 talent_image_app_additions = sa.Table(
     "talent_image_app_additions",
     metadata,
