@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "ledger_upkeep"
-down_revision = "second_looks"
+down_revision = "reads_by_change"
 
 _Number = sa.types.TypeEngine[int]
 _BIG_NUMBER: _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
