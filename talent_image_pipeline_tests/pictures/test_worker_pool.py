@@ -265,6 +265,23 @@ def test_one_set_of_workers_serves_one_event_loop_after_the_other() -> None:
         workers.close()
 
 
+def test_the_workers_of_a_process_stay_warm_between_runs_and_end_with_it() -> None:
+    program = (
+        "import anyio, pathlib, sys;"
+        "from talent_image_pipeline.pictures.rendering.worker_pool import process_workers;"
+        "body = sys.stdin.buffer.read();"
+        "found = lambda: [p.parent.name for p in pathlib.Path('/proc').glob('[0-9]*/cmdline')"
+        " if b'worker_process' in p.read_bytes() and str(__import__('os').getpid())"
+        " == (p.parent / 'stat').read_text().rpartition(')')[2].split()[1]];"
+        "anyio.run(process_workers().render, body); first = found();"
+        "anyio.run(process_workers().render, body); print(*first, *found())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], input=PORTRAIT, capture_output=True, check=True)
+    first, second = result.stdout.split()
+    assert first == second
+    assert not Path(f"/proc/{int(first)}").exists()
+
+
 def test_workers_that_nobody_refers_to_any_more_end() -> None:
     before = children()
 

@@ -274,6 +274,16 @@ class PictureWorkers:
             self._begin()
 
 
+@lru_cache(maxsize=1)
+def process_workers() -> PictureWorkers:
+    """Return the workers of this process, which live as long as it does.
+
+    One run after the other in the same process (the service's refreshes, a worker of the queue) finds them warm. They
+    end with the process, and one that is idle costs no processor time.
+    """
+    return PictureWorkers()
+
+
 @contextlib.contextmanager
 def _killed_after(seconds: float, worker: "_Worker") -> Iterator[None]:
     timer = threading.Timer(seconds, worker.process.kill)

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from talent_image_pipeline.clock import Clock, utc_now
 from talent_image_pipeline.database.records import AccountRecord
 from talent_image_pipeline.pictures.download.downloader import PictureDownloader
-from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers
+from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers, process_workers
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Platform
 from talent_image_pipeline.platforms.transport import ApiTransport, open_api_client
@@ -96,7 +96,6 @@ async def open_reading_session(
     async with (
         open_api_client() as api_client,
         PictureDownloader(trusted_origins=settings.trusted_origins, clock=clock) as downloader,
-        PictureWorkers() as workers,
         open_refresh_process(database_url=database_url, platform_values=values, clock=clock) as tokens,
     ):
         yield ReadingSession(
@@ -106,7 +105,7 @@ async def open_reading_session(
             store=store,
             api_client=api_client,
             downloader=downloader,
-            workers=workers,
+            workers=process_workers(),
             limits=limits,
             clock=clock,
         )
