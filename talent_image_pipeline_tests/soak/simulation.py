@@ -40,7 +40,7 @@ from talent_image_pipeline_tests.dagster_ticks import DagsterTicks, scope_of
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 PUBLIC_URL = "http://pictures.example"
-PICTURE_SIDE = 96
+PICTURE_SIDE = 128
 
 
 class SimulatedClock:
