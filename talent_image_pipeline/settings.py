@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     talent_image_platforms: str = ",".join(platform.name for platform in PLATFORMS)
     talent_image_verified_only: bool = False
     talent_image_schema: str | None = None
+    talent_image_deleted_history_days: int = Field(default=30, ge=0)
     talent_api_token: SecretStr | None = Field(default=None)
     talent_dagster_url: WebAddress = "http://127.0.0.1:3000"
     talent_image_public_names: bool = False

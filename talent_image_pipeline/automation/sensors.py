@@ -19,9 +19,9 @@ from talent_image_pipeline.automation.in_flight import failed_batches, failed_ru
 from talent_image_pipeline.automation.jobs import SYNC_JOB, sync_profile_images
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.resources import DatabaseResource, scope_config
+from talent_image_pipeline.sync.planning.account_walk import Walk
 from talent_image_pipeline.sync.planning.change_requests import (
     MAXIMUM_REQUESTS_PER_TICK,
-    AccountChange,
     ChangePlan,
     change_of,
     plan_change_requests,
@@ -38,9 +38,12 @@ from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_
 if TYPE_CHECKING:
     from talent_image_pipeline.database.candidate_queries import FailedRead
     from talent_image_pipeline.platforms.contract import Outcome
+    from talent_image_pipeline.sync.planning.finding_changes import FoundChanges
 
 #: The daemon looks every 5 s. An interval of 5 would be found not quite over and make it every 10.
 SECONDS_BETWEEN_TICKS = 2
+#: With the change feed a tick waits for a change for most of the time until the next one.
+_SECONDS_TO_WAIT_FOR_FEED = 4.0
 _CHANGES_PER_TICK = MAXIMUM_REQUESTS_PER_TICK * BATCH_SIZE * 2
 
 
@@ -51,10 +54,12 @@ class Memory:
     Attributes:
         sequence: Grows with every tick that asked for something; part of the run keys.
         retries: When failed reads were looked for.
+        walk: How far the walk over all accounts has come.
     """
 
     sequence: int = 0
     retries: RetryMemory = field(default_factory=RetryMemory)
+    walk: Walk = field(default_factory=Walk)
 
 
 _MEMORY: Final = TypeAdapter(Memory)
@@ -76,11 +81,13 @@ def social_account_changes(context: dg.SensorEvaluationContext, database: Databa
     """Ask for runs of the talents whose accounts changed, whose reads failed, or whose batch did."""
     now = utc_now()
     memory = memory_from(context.cursor)
-    changes = _find_changes(database, now=now)
+    found = _find_changes(database, walk=memory.walk, now=now)
+    changes = [change_of(finding, now=now) for finding in found.findings]
+    memory = replace(memory, walk=found.walk)
     failed_reads = _find_failed_reads(database, memory=memory.retries, now=now)
     batches = failed_batches(context.instance, now=now)
     if not (changes or failed_reads or batches):
-        reason = f"No account differs from what the ledger last saw (looked at {now:%Y-%m-%d %H:%M:%S} UTC)."
+        reason = f"No account differs from what the ledger last saw ({found.message}, {now:%Y-%m-%d %H:%M:%S} UTC)."
         retries = plan_retries([], newest={}, in_flight=(), memory=memory.retries, now=now)
         return _nothing(reason, replace(memory, retries=retries.memory))
     in_flight = talents_in_flight(context.instance, database.engine, now=now, with_queued_batches=False)
@@ -144,15 +151,16 @@ def _nothing(reason: str, memory: Memory) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=_MEMORY.dump_json(memory).decode())
 
 
-def _find_changes(database: DatabaseResource, *, now: datetime) -> list[AccountChange]:
-    from talent_image_pipeline.database import candidate_queries, transactions
+def _find_changes(database: DatabaseResource, *, walk: Walk, now: datetime) -> "FoundChanges":
+    """Look for changes; where there is a feed and nothing in it, wait until the next tick is near."""
     from talent_image_pipeline.sync.planning.candidates import reading_rules
+    from talent_image_pipeline.sync.planning.finding_changes import find_changes, wait_for_feed
 
     rules = reading_rules(verified_only=database.settings.talent_image_verified_only)
-    findings = transactions.read(
-        database.engine, candidate_queries.find_changed_accounts, rules=rules, now=now, limit=_CHANGES_PER_TICK
-    )
-    return [change_of(finding, now=now) for finding in findings]
+    found = find_changes(database.engine, rules=rules, walk=walk, now=now, limit=_CHANGES_PER_TICK)
+    if found.findings or not found.has_feed or not wait_for_feed(database.engine, seconds=_SECONDS_TO_WAIT_FOR_FEED):
+        return found
+    return find_changes(database.engine, rules=rules, walk=found.walk, now=utc_now(), limit=_CHANGES_PER_TICK)
 
 
 def _find_failed_reads(database: DatabaseResource, *, memory: RetryMemory, now: datetime) -> "list[FailedRead]":

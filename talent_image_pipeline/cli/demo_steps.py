@@ -86,7 +86,7 @@ def _start_sandbox(stack: ExitStack, console: Console, settings: Settings) -> No
 
 def _prepare_database(console: Console, settings: Settings) -> None:
     with console.status("Preparing the embedded database …"), _engine(settings) as engine:
-        migrate(engine, with_app_tables=True)
+        migrate(engine, with_app_tables=True, with_change_feed=True)
         insert_samples(engine)
 
 

@@ -8,6 +8,7 @@ import click
 from talent_image_pipeline.cli.json_output import json_option, print_json
 from talent_image_pipeline.cli.opening import open_database, progress_bar
 from talent_image_pipeline.clock import utc_now
+from talent_image_pipeline.database import history_queries, transactions
 from talent_image_pipeline.operations.store_maintenance import (
     DamagedPicture,
     GarbageReport,
@@ -32,11 +33,15 @@ from talent_image_pipeline.settings import load_settings
 def gc(*, dry_run: bool, grace_hours: float, as_json: bool) -> None:
     """Remove stored pictures that no account, version or pin refers to.
 
-    Safe while a sync is running.
+    First the history of talents that the app deleted more than TALENT_IMAGE_DELETED_HISTORY_DAYS ago is removed, and
+    with it what refers to their pictures. Safe while a sync is running.
     """
     settings = load_settings()
     with open_database(settings) as engine, progress_bar("Removing") as advance:
         store = PictureStore.from_url(settings.image_store_url)
+        if not dry_run:
+            ended_before = utc_now() - timedelta(days=settings.talent_image_deleted_history_days)
+            transactions.write(engine, history_queries.forget_history_of_deleted_talents, ended_before=ended_before)
 
         async def collect() -> GarbageReport:
             grace = timedelta(hours=grace_hours)

@@ -145,10 +145,29 @@ def _select_due(
     return statement
 
 
+@dataclass(frozen=True, kw_only=True)
+class AccountRange:
+    """Accounts by their ids: after one, up to and with another; none is no bound."""
+
+    after: str | None
+    up_to: str | None
+
+
+def end_of_slice(connection: sa.Connection, *, after: str | None, size: int) -> str | None:
+    """Return the id of the last of so many accounts after one; none where there are not that many left."""
+    statement = sa.select(account.c.id).order_by(account.c.id).offset(size - 1).limit(1)
+    return connection.scalar(statement if after is None else statement.where(account.c.id > after))
+
+
 def find_changed_accounts(
-    connection: sa.Connection, *, rules: ReadingRules, now: datetime, limit: int
+    connection: sa.Connection,
+    *,
+    rules: ReadingRules,
+    now: datetime,
+    limit: int,
+    among: AccountRange | Collection[str] | None = None,
 ) -> list[AccountFinding]:
-    """Find accounts that changed or were deleted, the longest unread first.
+    """Find accounts that changed or were deleted, the longest unread first; all, or among some.
 
     Accounts that a run holds a claim on are left out until the claim ends, and so are those of talents with a manual
     picture.
@@ -170,6 +189,7 @@ def find_changed_accounts(
             talent.c.profileImageSource != MANUAL,
             is_changed(verified_only=rules.verified_only),
             _is_unclaimed(now),
+            _is_among(account.c.id, among),
         )
         .order_by(ledger.c.read_at.asc().nulls_first(), account.c.id)
         .limit(limit)
@@ -181,7 +201,12 @@ def find_changed_accounts(
                 talent, talent.c.id == ledger.c.talent_id
             )
         )
-        .where(account.c.id.is_(None), _is_unclaimed(now), talent.c.profileImageSource.is_distinct_from(MANUAL))
+        .where(
+            account.c.id.is_(None),
+            _is_unclaimed(now),
+            talent.c.profileImageSource.is_distinct_from(MANUAL),
+            _is_among(ledger.c.account_id, among),
+        )
         .limit(limit)
     )
     return [
@@ -227,6 +252,24 @@ def newest_outcomes(connection: sa.Connection, platform: str, *, reads: int) -> 
         .limit(reads)
     )
     return list(connection.scalars(statement))
+
+
+def _is_among(column: sa.ColumnElement[str], among: AccountRange | Collection[str] | None) -> sa.ColumnElement[bool]:
+    if among is None:
+        return sa.true()
+    if not isinstance(among, AccountRange):
+        return column.in_(sorted(among))
+    lower = sa.true() if among.after is None else column > among.after
+    upper = sa.true() if among.up_to is None else column <= among.up_to
+    return sa.and_(lower, upper)
+
+
+def claimed_among(connection: sa.Connection, account_ids: Collection[str], *, now: datetime) -> set[str]:
+    """Return which of these accounts a run holds a claim on."""
+    statement = sa.select(ledger.c.account_id).where(
+        ledger.c.account_id.in_(sorted(account_ids)), ledger.c.claimed_until > now
+    )
+    return set(connection.scalars(statement))
 
 
 def _is_unclaimed(now: datetime) -> sa.ColumnElement[bool]:

@@ -169,6 +169,20 @@ def forget_talents(connection: sa.Connection, talent_ids: Sequence[str], *, now:
     connection.execute(sa.delete(pins).where(pins.c.talent_id.in_(list(talent_ids))))
 
 
+def forget_history_of_deleted_talents(connection: sa.Connection, *, ended_before: datetime) -> int:
+    """Remove the history of talents that the app has deleted, once all of it ended before a time.
+
+    With it goes the last thing that refers to their pictures.
+    """
+    exists = sa.exists().where(talent.c.id == versions.c.talent_id)
+    newer = versions.alias("newer")
+    is_recent = sa.exists().where(
+        newer.c.talent_id == versions.c.talent_id,
+        sa.or_(newer.c.valid_to.is_(None), newer.c.valid_to >= ended_before),
+    )
+    return connection.execute(sa.delete(versions).where(sa.not_(exists), sa.not_(is_recent))).rowcount
+
+
 def _version(row: sa.RowMapping) -> VersionRecord:
     return VersionRecord(
         version_id=row["id"],

@@ -92,3 +92,17 @@ def test_a_deleted_talent_keeps_neither_pin_nor_current_version(migrated_engine:
         history_queries.forget_talents(connection, ["ada"], now=NOON + HOUR)
         assert set(history_queries.load_pins(connection, ["ada", "grace"])) == {"grace"}
         assert set(history_queries.current_versions(connection, ["ada", "grace"])) == {"grace"}
+
+
+def test_the_history_of_a_deleted_talent_goes_when_all_of_it_is_old_enough(migrated_engine: sa.Engine) -> None:
+    with migrated_engine.begin() as connection:
+        insert_talent(connection, id="living")
+        for moment in (NOON, NOON + HOUR):
+            names = ("living", "deleted lately", "deleted long ago")
+            history_queries.write_versions(connection, [version_of(n) for n in names], run_id="run", now=moment)
+        history_queries.forget_talents(connection, ["deleted long ago"], now=NOON + 2 * HOUR)
+        history_queries.forget_talents(connection, ["deleted lately"], now=NOON + 9 * HOUR)
+        removed = history_queries.forget_history_of_deleted_talents(connection, ended_before=NOON + 3 * HOUR)
+        left = connection.scalars(sa.select(profile_image_versions.c.talent_id)).all()
+    assert removed == 2
+    assert sorted(left) == ["deleted lately", "deleted lately", "living", "living"]

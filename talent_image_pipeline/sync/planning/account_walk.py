@@ -29,12 +29,18 @@ class Walk:
         size: How many accounts the next slice has.
         round_began_at: When the round under way began; none before the first.
         last_round_seconds: How long the last whole round took; none before there was one.
+        round_ended_at: When that was.
     """
 
     after: str | None = None
     size: int = _FIRST_SLICE
     round_began_at: datetime | None = None
     last_round_seconds: float | None = None
+    round_ended_at: datetime | None = None
+
+    def is_resting(self, now: datetime, *, for_: timedelta) -> bool:
+        """Whether a round ended less than so long ago and no other has begun."""
+        return self.after is None and self.round_ended_at is not None and now - self.round_ended_at < for_
 
 
 def next_step(walk: Walk, *, last_id: str | None, took: timedelta, began_at: datetime, is_crowded: bool) -> Walk:
@@ -54,7 +60,7 @@ def next_step(walk: Walk, *, last_id: str | None, took: timedelta, began_at: dat
     if last_id is not None:
         return replace(walk, after=last_id, size=size, round_began_at=round_began_at)
     seconds = max(0.0, (began_at + took - round_began_at).total_seconds())
-    return Walk(after=None, size=size, round_began_at=None, last_round_seconds=seconds)
+    return Walk(after=None, size=size, last_round_seconds=seconds, round_ended_at=began_at)
 
 
 def describe_walk(before: Walk, after: Walk) -> str:
