@@ -316,3 +316,10 @@ def test_a_request_whose_connection_breaks_is_sent_once_and_counted_once() -> No
     ended, received, calls = asyncio.run(run())
     assert ended == Unreachable(host="127.0.0.1", kind="the connection broke", is_retryable=True)
     assert (received, calls) == (2, 2)
+
+
+def test_a_body_is_parsed_once_however_often_it_is_looked_at() -> None:
+    answer = fetch(Reply(body=b'{"items": [{"id": 1}]}'))
+    assert isinstance(answer, ApiAnswer)
+    assert answer.json == {"items": [{"id": 1}]}
+    assert answer.json is answer.json

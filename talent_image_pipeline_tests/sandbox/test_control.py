@@ -45,6 +45,17 @@ def test_a_new_picture_has_another_content_id(sandbox: RunningSandbox, client: h
     assert after in read_instagram(sandbox, client, "ana").json()["profile_picture_url"]
 
 
+def test_a_handle_that_is_given_away_is_another_accounts_from_then_on(
+    sandbox: RunningSandbox, client: httpx.Client
+) -> None:
+    before = client.get(f"{sandbox.origin}/control/accounts/instagram/ana").json()
+    after = put(sandbox, client, "accounts/instagram/ana", {"handle": "given away"}).json()
+    assert after["handle"] == before["handle"]
+    assert (after["id"] != before["id"], after["content_id"] != before["content_id"]) == (True, True)
+    refused = put(sandbox, client, "accounts/instagram/ana", {"handle": "ben"})
+    assert (refused.status_code, "given away" in refused.json()["error"]) == (400, True)
+
+
 def test_an_added_account_comes_with_tokens_that_work(sandbox: RunningSandbox, client: httpx.Client) -> None:
     answer = client.post(f"{sandbox.origin}/control/accounts", json={"network": "tiktok", "handle": "ben"})
     assert answer.status_code == 201
