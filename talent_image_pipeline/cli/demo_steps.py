@@ -1,93 +1,145 @@
 """The demo: everything a newcomer needs, from an empty directory to pictures, in one command.
 
-What belongs here: the order of the steps, and what is printed.
-What does not: the sandbox (``sandbox/``), the sync (``assets/``) and the service (``service/``).
+What belongs here: the order of the steps, each of which is printed as it ends.
+What does not: the sandbox (``sandbox/``), the sync (``assets/``), the service (``service/``) and the child processes
+themselves (``children.py``).
 """
 
-import os
-import signal
-import subprocess
+import fcntl
 import sys
-from collections.abc import Iterator, Sequence
+import time
+import urllib.request
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from rich.console import Console
-from rich.table import Table
 
+from talent_image_pipeline.cli.children import Children
+from talent_image_pipeline.cli.demo_result import print_result
+from talent_image_pipeline.cli.main import handle_signals
+from talent_image_pipeline.cli.private_files import make_private_directory
 from talent_image_pipeline.cli.sandbox import point_embedded_default_at, state_file_in
-from talent_image_pipeline.database.engine import open_engine, read_only
+from talent_image_pipeline.database.engine import open_engine
 from talent_image_pipeline.database.migrate import migrate
-from talent_image_pipeline.database.tables import (
-    platform_images,
-    profile_image_pins,
-    profile_image_versions,
-    social_account_connection,
-    talent,
-)
+from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.resources import scope_config
 from talent_image_pipeline.runs import run_sync, use_dagster_home
 from talent_image_pipeline.sandbox.samples import sample_accounts, sample_talents
-from talent_image_pipeline.sandbox.server import (
-    DEFAULT_PORT,
-    sandbox_process,
-)
+from talent_image_pipeline.sandbox.server import is_sandbox, sandbox_environment
 from talent_image_pipeline.service.api_token import load_api_token
-from talent_image_pipeline.settings import Settings, active_platforms, load_settings
+from talent_image_pipeline.settings import Settings, load_settings
 from talent_image_pipeline.sync.planning.scope import SyncScope
 
-_SERVICE_PORT = 3001
+_LOOPBACK = "127.0.0.1"
+_INTERPRETER = (sys.executable, "-m")
+#: Both start an interpreter and import everything; a laptop that does other things takes a while.
+_SECONDS_TO_START = 180.0
 
 
 class DemoError(UserError):
     """The demo cannot run here; the message says what to do."""
 
 
-def run_demo(*, console: Console, once: bool, ui_port: int) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DemoPorts:
+    """Free ports on loopback."""
+
+    ui: int
+    service: int
+    sandbox: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings, by the names of their environment variables, that lead everything here."""
+        return {
+            **sandbox_environment(f"http://{_LOOPBACK}:{self.sandbox}"),
+            "TALENT_IMAGE_PUBLIC_URL": f"http://{_LOOPBACK}:{self.service}",
+            "TALENT_DAGSTER_URL": f"http://{_LOOPBACK}:{self.ui}",
+        }
+
+
+def run_demo(*, console: Console, once: bool, ports: DemoPorts) -> None:
     """Set up the embedded database with sample talents, run the sync against the sandbox and show what came of it.
 
     Args:
         console: Where to print.
-        once: End after the run; otherwise the Dagster UI, the picture service and the sandbox go on until Ctrl-C.
-        ui_port: Port of the Dagster UI.
+        once: Exit after the run; otherwise the Dagster UI, the service and the sandbox go on until Ctrl-C.
+        ports: Where they listen.
 
     Raises:
-        DemoError: when settings point at a real database, or something cannot be started.
+        UserError: when settings point at a real database, another demo runs here, or something cannot be started.
     """
     settings = load_settings()
     if not settings.is_embedded:
         raise DemoError("TALENT_DATABASE_URL is set: the demo only works on its own embedded database. Unset it first.")
     use_dagster_home()
-    # Being terminated ends what was started, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    make_private_directory(settings.talent_data_dir)
     with ExitStack() as stack:
-        _start_sandbox(stack, console, settings)
-        _prepare_database(console, load_settings())
-        with console.status("Syncing profile images through Dagster …"):
+        stack.enter_context(_only_demo_in(settings))
+        children = stack.enter_context(Children(settings.talent_data_dir / "demo.log"))
+        with _step(console, "Starting the sandbox of the platforms", "Sandbox of the platforms started"):
+            _start_sandbox(children, settings, port=ports.sandbox)
+        point_embedded_default_at(settings, ports.environment)
+        settings = load_settings()
+        with _step(console, "Preparing the embedded database", "Embedded database with sample talents ready"):
+            _prepare_database(settings)
+        with _step(console, "Syncing profile images through Dagster", "Profile images synced through Dagster"):
             # Whoever was synced a minute ago is asked for again, to show that nothing is downloaded twice.
             run = run_sync(run_config=scope_config(SyncScope(minimum_hours=0)))
+        # Dagster leaves its own handlers behind.
+        handle_signals()
         if run.failure is not None:
             raise DemoError(f"The run {run.run_id} failed: {run.failure}")
-        changed = _print_result(console, load_settings(), run_id=run.run_id)
+        console.print()
+        changed = print_result(console, settings, run_id=run.run_id)
         news = f"{changed} talents show something new" if changed else "Nothing changed"
-        console.print(f"{news}. Calls to the platforms: {run.api_calls}. Pictures downloaded: {run.downloads}.")
-        if not once:
-            _leave_running(console, stack, load_settings(), ui_port=ui_port)
+        console.print(f"\n{news}. Calls to the platforms: {run.api_calls}. Pictures downloaded: {run.downloads}.")
+        if once:
+            console.print(f"The pictures are in {settings.image_store_url}.", soft_wrap=True)
+            return
+        _leave_running(console, children, settings, ports=ports)
 
 
-def _start_sandbox(stack: ExitStack, console: Console, settings: Settings) -> None:
-    origin = f"http://127.0.0.1:{DEFAULT_PORT}"
-    point_embedded_default_at(settings, origin=origin)
-    with console.status("Starting the sandbox of the three platforms …"):
-        stack.enter_context(sandbox_process(port=DEFAULT_PORT, state_file=state_file_in(settings)))
+@contextmanager
+def _only_demo_in(settings: Settings) -> Iterator[None]:
+    """Keep a second demo out of the same directory; the lock goes with the process, however it ends."""
+    with (settings.talent_data_dir / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(
+                f"A demo is running in {settings.talent_data_dir.absolute()} already: "
+                "stop it, or give this one a directory of its own: talent-images --data-dir DIRECTORY demo."
+            ) from None
+        yield
 
 
-def _prepare_database(console: Console, settings: Settings) -> None:
-    with console.status("Preparing the embedded database …"), _engine(settings) as engine:
+@contextmanager
+def _step(console: Console, doing: str, done: str) -> Iterator[None]:
+    """Show what is going on, and when it is done say so, with how long it took."""
+    started = time.monotonic()
+    with console.status(f"{doing} …"):
+        yield
+    console.print(f"{done} ({time.monotonic() - started:.1f} s)")
+
+
+def _start_sandbox(children: Children, settings: Settings, *, port: int) -> None:
+    command = [*_INTERPRETER, "talent_image_pipeline.sandbox.server", "--port", str(port)]
+    children.start("The sandbox", [*command, "--state-file", str(state_file_in(settings))])
+    origin = f"http://{_LOOPBACK}:{port}"
+    children.wait_until(lambda: is_sandbox(origin), timeout_seconds=_SECONDS_TO_START)
+
+
+def _prepare_database(settings: Settings) -> None:
+    engine = open_engine(settings.database_url)
+    try:
         migrate(engine, with_app_tables=True, with_change_feed=True)
         insert_samples(engine)
+    finally:
+        engine.dispose()
 
 
 def insert_samples(engine: sa.Engine) -> None:
@@ -100,77 +152,34 @@ def insert_samples(engine: sa.Engine) -> None:
                 connection.execute(sa.insert(table).values(**row))
 
 
-@contextmanager
-def _engine(settings: Settings) -> Iterator[sa.Engine]:
-    engine = open_engine(settings.database_url)
+def _leave_running(console: Console, children: Children, settings: Settings, *, ports: DemoPorts) -> None:
+    """Leave the service and Dagster's UI and daemon running until Ctrl-C, or until one of them ends."""
+    gallery, ui = f"http://{_LOOPBACK}:{ports.service}", f"http://{_LOOPBACK}:{ports.ui}"
+    children.start(
+        "The gallery", [*_INTERPRETER, "talent_image_pipeline.cli.main", "serve", "--port", str(ports.service)]
+    )
+    children.start("Dagster", [*_INTERPRETER, "dagster", "dev", "-w", "workspace.yaml", "-p", str(ports.ui)])
     try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _print_result(console: Console, settings: Settings, *, run_id: str) -> int:
-    """Print each talent with its source, how each platform's read ended, and where the picture is.
-
-    Returns:
-        How many talents show something else than before the run.
-    """
-    table = Table(title=f"Profile images after run {run_id}", title_justify="left")
-    for heading in ("Talent", "Source", *(platform.label for platform in active_platforms())):
-        table.add_column(heading, overflow="fold")
-    table.add_column("Picture", overflow="fold")
-    with _engine(settings) as engine, read_only(engine).begin() as connection:
-        rows = connection.execute(sa.select(talent).order_by(talent.c.id)).mappings().all()
-        outcomes = _outcomes(connection)
-        pinned = set(connection.scalars(sa.select(profile_image_pins.c.talent_id)))
-        changed = connection.scalar(sa.select(sa.func.count()).where(profile_image_versions.c.run_id == run_id))
-    for row in rows:
-        reads = [outcomes.get((row["id"], platform.name), "-") for platform in active_platforms()]
-        table.add_row(
-            row["displayName"] or row["name"] or "(no name)",
-            row["profileImageSource"] + (" (pinned)" if row["id"] in pinned else ""),
-            *reads,
-            row["profileImageUrl"] or f"{settings.talent_image_public_url}/initials/{row['id']}.svg",
-        )
-    console.print(table)
-    return changed or 0
-
-
-def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], str]:
-    statement = sa.select(platform_images.c.talent_id, platform_images.c.platform, platform_images.c.outcome)
-    return {(row[0], row[1]): row[2] or "-" for row in connection.execute(statement)}
-
-
-def _leave_running(console: Console, stack: ExitStack, settings: Settings, *, ui_port: int) -> None:
-    """Leave the picture service and Dagster's UI and daemon running until Ctrl-C."""
-    log = settings.talent_data_dir / "demo.log"
-    output = stack.enter_context(log.open("w", encoding="utf-8"))
-    commands = [
-        [sys.executable, "-m", "talent_image_pipeline.cli.main", "serve", "--port", str(_SERVICE_PORT)],
-        [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(ui_port)],
-    ]
-    processes = [stack.enter_context(_child(command, output)) for command in commands]
-    console.print(f"\nDagster UI: http://127.0.0.1:{ui_port} (ready in some seconds)")
-    console.print(f"Pictures:   http://127.0.0.1:{_SERVICE_PORT}, the addresses above")
-    console.print(f"API token:  {load_api_token(settings).get_secret_value()}")
-    console.print(f"Sandbox:    http://127.0.0.1:{DEFAULT_PORT}/control, where accounts can be changed")
-    console.print(f"What they print goes to {log}. Ctrl-C ends everything.")
-    try:
-        processes[-1].wait()
-        raise DemoError(f"The Dagster UI ended by itself; {log} says why.")
+        _await_answer(console, children, "Gallery", f"{gallery}/healthz")
+        _await_answer(console, children, "Dagster UI", f"{ui}/server_info")
+        console.print(f"\nGallery:    {gallery}/")
+        console.print(f"Dagster UI: {ui}")
+        console.print(f"Sandbox:    http://{_LOOPBACK}:{ports.sandbox}/control, where accounts can be changed")
+        console.print(f"API token:  {load_api_token(settings).get_secret_value()}")
+        console.print(f"What they print goes to {children.log}. Ctrl-C ends everything.")
+        children.watch()
     except KeyboardInterrupt:
         console.print("Stopping …")
 
 
-@contextmanager
-def _child(command: Sequence[str], output: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command, env=dict(os.environ), stdout=output, stderr=output)  # noqa: S603 - our own
+def _await_answer(console: Console, children: Children, name: str, address: str) -> None:
+    with _step(console, f"Starting the {name}", f"{name} ready"):
+        children.wait_until(lambda: _answers(address), timeout_seconds=_SECONDS_TO_START)
+
+
+def _answers(address: str) -> bool:
     try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with urllib.request.urlopen(address, timeout=2) as response:  # noqa: S310 - loopback
+            return bool(response.status == 200)
+    except OSError:
+        return False

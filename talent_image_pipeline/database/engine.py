@@ -125,7 +125,10 @@ def _current_schemas(connection: sa.Connection) -> str | None:
 def _sqlite_engine(address: DatabaseAddress) -> sa.Engine:
     path = Path(address.url.database or "")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            # The app's table of accounts is in it, with their tokens.
+            path.touch(mode=0o600)
         _switch_to_write_ahead_log(path)
     except (OSError, sqlite3.Error) as error:
         raise DatabaseUnavailableError(f"cannot open {address.place}: {error}") from None

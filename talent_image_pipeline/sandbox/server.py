@@ -82,11 +82,9 @@ class SandboxProcess:
 
     Attributes:
         origin: Where, like ``http://127.0.0.1:9999``.
-        is_ours: Whether it was started here; one that was found running is left running.
     """
 
     origin: str
-    is_ours: bool
 
     @property
     def environment(self) -> dict[str, str]:
@@ -132,7 +130,14 @@ def build_app(world: World) -> Starlette:
     return app
 
 
-def serve(*, host: str, port: int, state_file: Path | None = None, until_stdin_ends: bool = False) -> None:
+def serve(
+    *,
+    host: str,
+    port: int,
+    state_file: Path | None = None,
+    until_stdin_ends: bool = False,
+    on_listening: Callable[[], None] | None = None,
+) -> None:
     """Serve the sample world until the process is told to stop.
 
     Args:
@@ -140,12 +145,15 @@ def serve(*, host: str, port: int, state_file: Path | None = None, until_stdin_e
         port: The port to listen on.
         state_file: Where rotated tokens are kept over restarts.
         until_stdin_ends: Whether to stop when whoever started the process has gone.
+        on_listening: Called once when the port has been taken.
 
     Raises:
         PortTakenError: when something listens there already.
     """
     with _listening_socket(host, port) as listener:
         server = _server(build_sample_world(state_file))
+        if on_listening is not None:
+            on_listening()
         if until_stdin_ends:
             threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
         # uvicorn raises the interrupt that ended it once more.
@@ -190,20 +198,15 @@ def running_sandbox(world: World | None = None, *, port: int = 0) -> Iterator[Ru
 def sandbox_process(*, port: int = DEFAULT_PORT, state_file: Path | None = None) -> Iterator[SandboxProcess]:
     """Serve the sample world on loopback from a process of its own, until the end of the block.
 
-    A sandbox that answers there already is used, and left running.
-
     Args:
         port: The port to listen on.
         state_file: Where rotated tokens are kept over restarts.
 
     Raises:
-        PortTakenError: when something else listens there.
+        PortTakenError: when something listens there already, be it another sandbox.
         RuntimeError: when the process does not come up.
     """
     origin = f"http://{_LOOPBACK}:{port}"
-    if is_sandbox(origin):
-        yield SandboxProcess(origin=origin, is_ours=False)
-        return
     _listening_socket(_LOOPBACK, port).close()
     command = [sys.executable, "-m", "talent_image_pipeline.sandbox.server", "--port", str(port), "--until-stdin-ends"]
     if state_file is not None:
@@ -219,10 +222,10 @@ def sandbox_process(*, port: int = DEFAULT_PORT, state_file: Path | None = None)
 def _answering(process: "subprocess.Popen[bytes]", origin: str) -> Iterator[SandboxProcess]:
     """Give the sandbox of a process once it answers, and stop it."""
     try:
-        _wait_until(lambda: is_sandbox(origin) or process.poll() is not None)
+        _wait_until(lambda: process.poll() is not None or is_sandbox(origin))
         if process.poll() is not None:
             raise RuntimeError(f"the sandbox ended with exit code {process.returncode} before it answered")
-        yield SandboxProcess(origin=origin, is_ours=True)
+        yield SandboxProcess(origin=origin)
     finally:
         _stop(process)
 

@@ -520,9 +520,11 @@ def _saved_state(state_file: Path | None) -> dict[str, tuple[int, int, int]]:
 
 def _write_atomically(path: Path, text: str) -> None:
     """Put a text in place such that a crash leaves the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with draft.open("w", encoding="utf-8") as file:
+    draft.unlink(missing_ok=True)
+    # What it holds decides which tokens are alive: nobody else's to read.
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

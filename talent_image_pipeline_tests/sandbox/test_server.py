@@ -40,15 +40,15 @@ def test_a_sandbox_in_a_thread_answers_until_its_block_ends() -> None:
 
 def test_a_sandbox_in_a_process_answers_until_its_block_ends() -> None:
     with sandbox_process(port=free_port()) as sandbox:
-        assert sandbox.is_ours
         assert is_sandbox(sandbox.origin)
     assert not is_sandbox(sandbox.origin)
 
 
-def test_a_sandbox_that_answers_already_is_used_and_left_running() -> None:
+def test_a_sandbox_that_answers_already_is_never_taken_for_ones_own() -> None:
     with sandbox_process(port=free_port()) as first:
-        with sandbox_process(port=int(first.origin.rpartition(":")[2])) as second:
-            assert (second.origin, second.is_ours) == (first.origin, False)
+        port = int(first.origin.rpartition(":")[2])
+        with pytest.raises(PortTakenError, match=str(port)), sandbox_process(port=port):
+            pass
         assert is_sandbox(first.origin)
 
 
