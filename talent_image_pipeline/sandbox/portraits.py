@@ -3,8 +3,9 @@
 What belongs here: drawing and encoding. A seed decides everything, so the same picture is the same bytes everywhere.
 What does not: addresses and ids of pictures (``image_hosts.py``).
 
-A portrait costs some milliseconds to draw. For thousands of accounts there is :attr:`PictureKind.CROWD`: one of 24
-portraits in other colours and another position, which differs in content for every seed and costs a fraction of that.
+A portrait costs some milliseconds to draw; a photograph (``photographs.py``) costs much more, and is for the few sample
+talents. For thousands of accounts there is :attr:`PictureKind.CROWD`: one of 24 portraits in other colors and another
+position, which differs in content for every seed and costs a fraction of that.
 """
 
 import io
@@ -15,6 +16,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
+from talent_image_pipeline.sandbox.photographs import Framing, photograph
 from talent_image_pipeline.sandbox.situations import PictureKind
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -50,6 +52,7 @@ class Picture:
         size: Its side in pixels, as the account's owner uploaded it.
         image_format: JPEG, PNG or WEBP.
         letter: What a letter avatar shows.
+        framing: How much of the person a photograph shows.
         upload: Counts the uploads of the same look: another one gets another id and other bytes upstream.
     """
 
@@ -58,6 +61,7 @@ class Picture:
     size: int = 1080
     image_format: str = "JPEG"
     letter: str = "A"
+    framing: Framing = Framing.CLOSE
     upload: int = 0
 
     def __post_init__(self) -> None:
@@ -92,6 +96,8 @@ def draw(picture: Picture, side: int) -> Image.Image:
         return _silhouette(side)
     if picture.kind is PictureKind.LETTER:
         return _letter(picture.letter, picture.seed, side)
+    if picture.kind is PictureKind.PHOTOGRAPH:
+        return photograph(picture.seed, side, picture.framing)
     if picture.kind is PictureKind.CROWD:
         return _one_of_the_crowd(picture.seed, side)
     return _portrait(picture.seed, side)

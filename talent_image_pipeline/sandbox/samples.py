@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from talent_image_pipeline.sandbox.photographs import Framing
 from talent_image_pipeline.sandbox.portraits import Picture
 from talent_image_pipeline.sandbox.situations import Network, PictureKind, Situation
 from talent_image_pipeline.sandbox.world import (
@@ -23,6 +24,13 @@ from talent_image_pipeline.sandbox.world import (
 )
 
 _PICTURE_SIDE = 540
+#: Who is not in the middle of the own picture, so that there is something to crop.
+_FRAMINGS = {
+    "talent_jose_nunez": Framing.OFF_CENTER,
+    "talent_kenji_sato": Framing.OFF_CENTER,
+    "talent_mei_chen": Framing.FULL_BODY,
+    "talent_noa_levi": Framing.FULL_BODY,
+}
 _CONNECTED = timedelta(days=20)
 _LONG_AGO = timedelta(days=400)
 _MANUAL_PICTURE = "https://pictures.example/olga-petrova.jpg"
@@ -286,7 +294,8 @@ def _add(world: World, sample: SampleTalent, account: SampleAccount) -> None:
         return
     handle = _upstream_handle(account)
     seed = SAMPLES.index(sample) * 3 + list(Network).index(network) + 1
-    picture = Picture(seed=seed, size=_PICTURE_SIDE)
+    framing = _FRAMINGS.get(sample.id, Framing.CLOSE)
+    picture = Picture(kind=PictureKind.PHOTOGRAPH, seed=seed, size=_PICTURE_SIDE, framing=framing)
     if account.letter is not None:
         picture = Picture(kind=PictureKind.LETTER, seed=seed, size=800, letter=account.letter, image_format="PNG")
     world.add_account(network, handle, name=sample.name, picture=picture, situation=account.situation)

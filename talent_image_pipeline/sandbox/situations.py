@@ -177,6 +177,7 @@ class PictureKind(StrEnum):
     """What a picture of the sandbox shows."""
 
     PORTRAIT = "portrait"
+    PHOTOGRAPH = "photograph"
     CROWD = "crowd"
     SILHOUETTE = "silhouette"
     LETTER = "letter"
