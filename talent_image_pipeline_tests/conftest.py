@@ -6,6 +6,7 @@ What does not: rows (``rows.py``) and anything about one room alone.
 
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,7 +29,15 @@ with warnings.catch_warnings():
 
 PROJECT_ROOT = Path(__file__).parent.parent
 
-hypothesis.settings.register_profile("talent_images", deadline=None)
+hypothesis.settings.register_profile(
+    "talent_images",
+    # A busy machine is slow, and nothing is wrong with the tests then.
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # What failed can be run again by whoever reads it, and nothing is remembered that a fresh clone lacks.
+    print_blob=True,
+    database=None,
+)
 hypothesis.settings.load_profile("talent_images")
 
 _DEVELOPERS_OWN_PREFIXES = ("TALENT_", "INSTAGRAM_", "FACEBOOK_", "TIKTOK_", "YOUTUBE_", "DAGSTER_", "PG", "AWS_")
@@ -89,6 +98,17 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Let whatever the tests start be interrupted, and let all workers share one directory.
+
+    Who runs the tests in the background of a script starts them with SIGINT ignored, and everything that they start
+    would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _share_directory(config)
+
+
+def _share_directory(config: pytest.Config) -> None:
     """Give all workers of a test run one directory for the server: the first that needs it starts it."""
     from_controller: dict[str, str] = getattr(config, "workerinput", {})
     # Not pytest's own directory: run as root, the server needs another user, whom pytest locks out of there.

@@ -1,6 +1,6 @@
 """What the demo prints after its sync: one line for each talent, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from rich.box import SIMPLE_HEAD
@@ -15,8 +15,8 @@ from talent_image_pipeline.database.tables import (
     profile_image_versions,
     talent,
 )
-from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.platforms.registry import PLATFORMS, platform_named
+from talent_image_pipeline.platforms.contract import Outcome, Platform
+from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.settings import Settings
 
 _WORDS = {
@@ -57,20 +57,23 @@ def print_result(console: Console, settings: Settings, *, run_id: str) -> int:
     for row in rows:
         source = row["profileImageSource"]
         known = platform_named(source)
-        reads = describe_reads(outcomes.get(row["id"], {}), source=source, is_pinned=row["id"] in pinned)
+        reads = describe_reads(
+            outcomes.get(row["id"], {}), source=source, is_pinned=row["id"] in pinned, platforms=settings.platforms
+        )
         name = row["displayName"] or row["name"] or "(no name)"
         table.add_row(cell(name, at_most=_NAME_WIDTH), known.label if known else source, cell(reads, at_most=200))
     console.print(table)
     return changed or 0
 
 
-def describe_reads(outcomes: Mapping[str, str], *, source: str, is_pinned: bool) -> str:
+def describe_reads(outcomes: Mapping[str, str], *, source: str, is_pinned: bool, platforms: Sequence[Platform]) -> str:
     """Say how the reads of a talent's accounts ended, down to the platform whose picture wins.
 
     Args:
         outcomes: How each platform's last read ended, by its name.
         source: Where the talent's picture comes from.
         is_pinned: Whether a person pinned it.
+        platforms: In the order in which they win.
     """
     if source == "manual":
         return "set by hand in the app, never touched"
@@ -78,7 +81,7 @@ def describe_reads(outcomes: Mapping[str, str], *, source: str, is_pinned: bool)
     if source in outcomes:
         parts.append(_WORDS[Outcome(outcomes[source])])
     passed_over: dict[str, list[str]] = {}
-    for platform in PLATFORMS:
+    for platform in platforms:
         if platform.name == source:
             break
         if platform.name in outcomes:

@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from talent_image_pipeline.automation.instance import look_at_instance
 from talent_image_pipeline.cli.json_output import json_option, print_json
 from talent_image_pipeline.cli.opening import open_console
 from talent_image_pipeline.cli.table_text import markup_free
@@ -34,6 +33,9 @@ def doctor(*, live: bool, as_json: bool) -> None:
         found = [Diagnosis(name=name, state=State.BROKEN, message=problem) for name, problem in error.problems.items()]
     else:
         with Console(stderr=True).status("Checking …"):
+            # What Dagster runs is built from the settings when it is imported.
+            from talent_image_pipeline.automation.instance import look_at_instance
+
             dagster = look_at_instance(_dagster_home())
             found = anyio.run(lambda: diagnose(settings, dagster=dagster, live=live))
     if as_json:

@@ -116,7 +116,7 @@ def test_a_settings_file_and_a_data_directory_can_be_named(tmp_path: Path, monke
 
 
 def test_commands_are_completed_in_the_shell_without_being_imported() -> None:
-    words = {"COMP_WORDS": "talent-images re", "COMP_CWORD": "1", "_TALENT_IMAGES_COMPLETE": "bash_complete"}
+    words = {"COMP_WORDS": "talent-images ref", "COMP_CWORD": "1", "_TALENT_IMAGES_COMPLETE": "bash_complete"}
     script = "import sys; sys.argv=['talent-images']; from talent_image_pipeline.cli.main import main\n"
     script += "try: main()\nfinally: print(sorted({'dagster', 'sqlalchemy'} & set(sys.modules)))"
     process = subprocess.run(

@@ -105,7 +105,9 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated_sqlite_file: Pat
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         url = f"sqlite:///{migrated_sqlite_file}"
-        served = message_of(run("serve", "--port", port, cwd=tmp_path, TALENT_DATABASE_URL=url))
+        served = message_of(
+            run("serve", "--port", port, cwd=tmp_path, TALENT_DATABASE_URL=url, TALENT_API_TOKEN="a" * 32)
+        )
         boxed = message_of(run("sandbox", "--port", port, cwd=tmp_path))
 
     for message in (served, boxed):
