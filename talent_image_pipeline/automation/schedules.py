@@ -77,7 +77,7 @@ def _run_requests(
     batches: Sequence[tuple[str, ...]], *, at: datetime, trigger: str, minimum_hours: float
 ) -> Iterator[dg.RunRequest]:
     for number, talent_ids in enumerate(batches, start=1):
-        scope = SyncScope(talent_ids=talent_ids, limit=BATCH_SIZE, minimum_hours=minimum_hours)
+        scope = SyncScope(talent_ids=talent_ids, limit=max(BATCH_SIZE, len(talent_ids)), minimum_hours=minimum_hours)
         yield dg.RunRequest(
             run_key=f"{trigger}-{_hour(at)}-{number}",
             run_config=scope_config(scope),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from talent_image_pipeline.database.records import AccountRecord
 from talent_image_pipeline.platforms.contract import Outcome
-from talent_image_pipeline.sync.planning.due import batches, is_owed_a_read
+from talent_image_pipeline.sync.planning.due import batch_size_for, batches, is_owed_a_read
 from talent_image_pipeline.sync.planning.scope import SyncScope
 from talent_image_pipeline_tests.sync.states import NOW, accounts, make_account, make_ledger
 
@@ -72,3 +72,10 @@ def test_batches_keep_everybody_in_order(items: list[int], size: int) -> None:
 def test_a_scope_that_cannot_be_meant_is_refused_by_name(changes: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         SyncScope(**changes)  # type: ignore[arg-type]
+
+
+@given(st.integers(min_value=0, max_value=20_000_000))
+def test_however_many_are_due_a_day_has_few_batches_and_none_is_needlessly_small(due: int) -> None:
+    size = batch_size_for(due, least=200, most_batches=500)
+    assert len(range(0, due, size)) <= 500
+    assert size == 200 or due > 200 * 500

@@ -105,7 +105,10 @@ def _plan(dependencies: ServiceDependencies, *, force: bool) -> list[SyncScope]:
         verified_only=dependencies.settings.talent_image_verified_only,
         minimum_hours=hours,
     )
-    return [SyncScope(talent_ids=batch, limit=BATCH_SIZE, force=force, minimum_hours=hours) for batch in batches]
+    return [
+        SyncScope(talent_ids=batch, limit=max(BATCH_SIZE, len(batch)), force=force, minimum_hours=hours)
+        for batch in batches
+    ]
 
 
 async def _write_down(

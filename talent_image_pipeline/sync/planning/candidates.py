@@ -16,8 +16,14 @@ from talent_image_pipeline.database.candidate_queries import ReadingRules
 from talent_image_pipeline.database.records import MANUAL, Candidate, Reason
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.settings import active_platforms
-from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES, WAITING_OUTCOMES, batches
-from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, DUE_AFTER_HOURS, SyncScope
+from talent_image_pipeline.sync.planning.due import REPEATED_OUTCOMES, WAITING_OUTCOMES, batch_size_for, batches
+from talent_image_pipeline.sync.planning.scope import (
+    BATCH_SIZE,
+    DAILY_MINIMUM_HOURS,
+    DUE_AFTER_HOURS,
+    MOST_BATCHES_A_DAY,
+    SyncScope,
+)
 
 #: How long a run's hand-off rows are kept: long enough to ask why a talent was in last week's run.
 BATCHES_ARE_KEPT_FOR = timedelta(days=30)
@@ -105,7 +111,8 @@ def plan_batches(
         due = candidate_queries.find_due_talent_ids(connection, rules=rules, now=now, synced_before=synced_before)
         return due + candidate_queries.find_deleted_talents(connection)
 
-    return list(batches(transactions.read(engine, find), size=BATCH_SIZE))
+    due = transactions.read(engine, find)
+    return list(batches(due, size=batch_size_for(len(due), least=BATCH_SIZE, most_batches=MOST_BATCHES_A_DAY)))
 
 
 def plan_catch_up(

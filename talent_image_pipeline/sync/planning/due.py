@@ -4,6 +4,7 @@ What belongs here: the decision about one account, and cutting into batches. Wha
 database decides over 100,000 talents at once (``database/candidate_queries.py``).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -53,6 +54,11 @@ def is_owed_a_read(account: AccountRecord, *, now: datetime, minimum_age: timede
     if ledger.next_read_at is None or ledger.next_read_at <= now:
         return True
     return ledger.outcome in DAILY_OUTCOMES and ledger.read_at is not None and ledger.read_at <= now - minimum_age
+
+
+def batch_size_for(due: int, *, least: int, most_batches: int) -> int:
+    """Return how many talents a batch has, so that there are not too many batches: ``least`` unless many are due."""
+    return max(least, math.ceil(due / most_batches))
 
 
 def batches(items: Sequence[_Item], *, size: int) -> Iterator[tuple[_Item, ...]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 BATCH_SIZE = 200
+#: A day has at most so many batches: each is a run, and asking for a run costs the daemon a query and a launch.
+MOST_BATCHES_A_DAY = 500
 
 #: A talent synced by yesterday's 02:00 run carries a stamp from seconds to a few hours after 02:00. Asking for a full
 #: 24 hours at 02:00 today would find none of them due and sync everybody every 48 hours.
