@@ -320,11 +320,15 @@ def test_no_more_processes_are_started_early_than_there_are_pictures_to_come(pic
     assert anyio.run(scenario) == started
 
 
-def test_a_worker_that_cannot_be_started_early_is_no_error_until_a_picture_needs_it() -> None:
+def test_a_worker_that_cannot_be_started_early_is_no_error_until_a_picture_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+
     async def scenario() -> None:
-        async with PictureWorkers(processes=1, limits=WorkerLimits(memory_bytes=1)) as workers:
+        async with PictureWorkers(processes=1) as workers:
             await workers.warm()
-            with pytest.raises((NotAPicture, RenderingUnavailable)):
+            with pytest.raises(RenderingUnavailable, match="no process could be started"):
                 await workers.render(PORTRAIT)
 
     anyio.run(scenario)

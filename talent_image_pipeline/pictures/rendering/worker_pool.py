@@ -339,6 +339,8 @@ class _Worker:
                 cwd=directory,
                 env=_bare_environment(),
             )
+        except OSError as error:
+            raise RenderingUnavailable(f"no process could be started ({error.strerror})") from None
         finally:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)  # noqa: PTH106 - nothing else of pathlib is needed
