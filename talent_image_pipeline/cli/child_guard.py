@@ -12,7 +12,7 @@ import sys
 import threading
 from types import FrameType
 
-SECONDS_TO_END = 2.0
+SECONDS_TO_END = 1.0
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from talent_image_pipeline.errors import UserError
 
 _LINES_OF_THE_LOG = 2
 _SECONDS_BETWEEN_LOOKS = 0.1
-#: The guard ends its command within two seconds, and is killed where even that takes too long.
-_SECONDS_TO_STOP = 4.0
+#: A guard ends its command within a second. To kill the guard would leave the command behind.
+_SECONDS_TO_STOP = 20.0
 
 
 class ChildEndedError(UserError):
