@@ -80,9 +80,7 @@ def _picture_of(service: LiveService) -> str:
 def _measure_pictures(service: LiveService, picture: str, *, seconds: int) -> None:
     size = len(service.anonymous.get(picture).content)
     own = _load(f"{service.address}{picture}", connections=50, seconds=seconds)
-    print(
-        f"A picture of {size} bytes, 50 connections: {own.requests_per_second:,.0f}/s, p99 {own.p99_milliseconds:.1f} ms"
-    )
+    print(f"A picture of {size} bytes, 50 connections: {_words(own)}")
     nginx = shutil.which("nginx")
     if nginx is None:
         print("  nginx is not installed: not compared")

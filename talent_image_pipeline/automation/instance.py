@@ -49,8 +49,20 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
         raise DagsterUnavailableError(f"Dagster cannot be opened in {home}: {_reason(error)}") from None
     finally:
         logging.disable(logging.NOTSET)
+    _leave_logging_alone(instance)
     with instance:
         yield instance
+
+
+def _leave_logging_alone(instance: dg.DagsterInstance) -> None:
+    """Let runs log to Dagster's event log without setting up the process's logging for each of them.
+
+    Dagster does that for every run, whether or not ``dagster.yaml`` names any handlers (ours names none), and closes
+    every handler there is meanwhile: two runs in threads of one process then wait for each other for ever, the one with
+    the logging module's lock for a handler, the other with the handler for that lock.
+    """
+    # An instance may also be of a class of one's own, but only through every dagster.yaml there is.
+    instance.get_yaml_python_handlers = list  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -35,6 +35,11 @@ class DagsterJobs:
 
         return _ended(run_refresh(talent_id, trigger=_TRIGGER, run_id=run_id))
 
+    def sync_changed(self, talent_id: str, *, run_id: str) -> EndedRun:
+        """Read what changed among one talent's accounts."""
+        scope = SyncScope(talent_ids=(talent_id,), limit=1)
+        return self.sync(scope, run_id=run_id, tags={"talent_id": talent_id})
+
     def sync(self, scope: SyncScope, *, run_id: str, tags: Mapping[str, str]) -> EndedRun:
         """Sync the talents of a scope."""
         from talent_image_pipeline.resources import scope_config

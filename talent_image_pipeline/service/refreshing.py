@@ -58,6 +58,9 @@ class Jobs(Protocol):
     def refresh(self, talent_id: str, *, run_id: str) -> EndedRun:
         """Read one talent's accounts now, and wait until that is done."""
 
+    def sync_changed(self, talent_id: str, *, run_id: str) -> EndedRun:
+        """Read what changed among one talent's accounts, and wait until that is done."""
+
     def sync(self, scope: SyncScope, *, run_id: str, tags: Mapping[str, str]) -> EndedRun:
         """Sync the talents of a scope, and wait until that is done."""
 
@@ -104,9 +107,7 @@ class Refreshing:
         going = self._by_talent.get(talent_id)
         if going is not None:
             await asyncio.wait([going.task])
-        scope = SyncScope(talent_ids=(talent_id,), limit=1)
-        tags = {"talent_id": talent_id}
-        return await self._joined(talent_id, lambda run_id: self.jobs.sync(scope, run_id=run_id, tags=tags))
+        return await self._joined(talent_id, lambda run_id: self.jobs.sync_changed(talent_id, run_id=run_id))
 
     @property
     def has_batches(self) -> bool:

@@ -85,6 +85,16 @@ def test_whoever_asks_for_a_talent_that_is_being_synced_waits_for_the_same_run(s
     assert len(service.audit(talent_id)) == 6
 
 
+def test_refreshes_of_different_talents_go_on_beside_each_other(service: LiveService) -> None:
+    talents = [service.add_talent("instagram") for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(service.sync, talents))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["data"]["runId"] for answer in answers}) == 6
+
+
 def test_a_connected_account_is_live_when_the_hook_answers(service: LiveService) -> None:
     talent_id = service.add_talent("tiktok")
     service.sync(talent_id)

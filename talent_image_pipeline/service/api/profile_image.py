@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body
 
 from talent_image_pipeline.database.audit_queries import AuditAction
 from talent_image_pipeline.database.records import INITIALS, MANUAL, Reason
+from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.operations.profile_image import ProfileImageDescription, describe_profile_image
 from talent_image_pipeline.platforms.registry import platform_named
 from talent_image_pipeline.service.addresses import avatar_url
@@ -153,6 +154,8 @@ async def _run(ask: Callable[[], Awaitable[EndedRun]]) -> EndedRun:
         ) from None
     except InterruptedRefreshError:
         raise ApiError(503, "INTERRUPTED", "The service is being stopped; try again in a moment.") from None
+    except UserError as error:
+        raise ApiError(500, "SYNC_FAILED", f"Failed to sync profile image: {error}") from None
 
 
 async def _answer_after(dependencies: ServiceDependencies, talent_id: str, run: EndedRun) -> Answer[SyncedImage]:
