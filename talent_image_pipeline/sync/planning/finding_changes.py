@@ -6,7 +6,7 @@ What does not: whether an account changed (``database/candidate_queries.py``), w
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -38,8 +38,8 @@ def find_changes(engine: sa.Engine, *, rules: ReadingRules, walk: Walk, now: dat
     An account stays in the queue until it is found to be as the ledger last saw it: a tick that fails, or a run, loses
     nothing.
     """
-    has_feed = transactions.read(engine, change_feed.has_change_feed)
-    queued = _look_at_queue(engine, rules=rules, now=now, limit=limit) if has_feed else []
+    has_feed, entries = transactions.read(engine, _feed_and_queue, limit=limit)
+    queued = _look_at_queued(engine, entries, rules=rules, now=now, limit=limit) if entries else []
     if has_feed and walk.is_resting(now, for_=WALK_RESTS_FOR):
         return FoundChanges(findings=tuple(queued), walk=walk, message="looked at the change feed", has_feed=True)
     walked, after = _look_at_slice(engine, rules=rules, walk=walk, now=now, limit=limit)
@@ -63,10 +63,15 @@ def wait_for_feed(engine: sa.Engine, *, seconds: float, sleep: Callable[[float],
         sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _look_at_queue(engine: sa.Engine, *, rules: ReadingRules, now: datetime, limit: int) -> list[AccountFinding]:
-    queued = transactions.read(engine, change_feed.queued_accounts, limit=limit)
-    if not queued:
-        return []
+def _feed_and_queue(connection: sa.Connection, *, limit: int) -> tuple[bool, Mapping[str, int]]:
+    """Look whether there is a feed and what is queued, in one transaction: mostly it is all that a tick does."""
+    has_feed = change_feed.has_change_feed(connection)
+    return has_feed, change_feed.queued_accounts(connection, limit=limit) if has_feed else {}
+
+
+def _look_at_queued(
+    engine: sa.Engine, queued: Mapping[str, int], *, rules: ReadingRules, now: datetime, limit: int
+) -> list[AccountFinding]:
     findings = transactions.read(
         engine, candidate_queries.find_changed_accounts, rules=rules, now=now, limit=limit, among=list(queued)
     )
