@@ -2,7 +2,7 @@
 
 What belongs here: the plain types between the worker processes and everything that uses their results. This module
 imports nothing heavy, so that the process of a run stays small.
-What does not: how renditions are made (``render.py``) and where they are kept (``store.py``).
+What does not: how renditions are made (``render.py``) and where they are kept (``store/``).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A local directory in which a set of files appears whole or not at all, also when the power fails.
 
 What belongs here: temporary names, flushing and renaming.
-What does not: what the files are (``store.py``).
+What does not: what the files are (``picture_store.py``).
 
 obstore writes a local object under a temporary name and renames it, but never flushes it (seen in its system calls,
 version 0.12.1), so after a power cut a name could point at an empty file.

@@ -1,7 +1,7 @@
 """Where a stored picture is: its content hash, the key of each rendition in the store, and its public address.
 
 What belongs here: names and their validation, as pure functions.
-What does not: reading and writing (``store.py``), and making renditions.
+What does not: reading and writing (``picture_store.py``), and making renditions.
 """
 
 import re
