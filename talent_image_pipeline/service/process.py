@@ -10,14 +10,15 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from talent_image_pipeline.clock import utc_now
+from talent_image_pipeline.database.engine import open_engine
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.service.api_token import load_api_token
-from talent_image_pipeline.service.app import build_service
+from talent_image_pipeline.service.app import Service, build_service
 from talent_image_pipeline.service.dagster_jobs import DagsterJobs
 from talent_image_pipeline.service.dependencies import ServiceDependencies
 from talent_image_pipeline.service.refreshing import Refreshing
-from talent_image_pipeline.service.server import serve
-from talent_image_pipeline.settings import Settings
+from talent_image_pipeline.service.server import serve, serve_in_workers
+from talent_image_pipeline.settings import Settings, load_settings
 
 
 def serve_until_stopped(
@@ -42,6 +43,31 @@ def serve_until_stopped(
         PictureStoreAddressError: when the store's address cannot be used.
         CannotListenError: when the port cannot be taken.
     """
+    if settings.talent_service_workers > 1:
+        # What can be wrong with the settings is said here, once, and not by every worker.
+        load_api_token(settings)
+        serve_in_workers(
+            f"{__name__}:{build_from_settings.__name__}",
+            workers=settings.talent_service_workers,
+            host=host,
+            port=port,
+            on_listening=on_listening,
+        )
+        return
+    serve(_build(settings, engine), host=host, port=port, on_listening=on_listening)
+
+
+def build_from_settings() -> Service:
+    """Build the service in a worker process of its own; what it opens ends with the process.
+
+    Each worker shares the runs of its own requests only: requests for one talent that meet different workers are two
+    runs, of which the second waits for the first and finds everything read.
+    """
+    settings = load_settings()
+    return _build(settings, open_engine(settings.database_url))
+
+
+def _build(settings: Settings, engine: sa.Engine) -> Service:
     jobs = DagsterJobs()
     dependencies = ServiceDependencies(
         settings=settings,
@@ -51,5 +77,4 @@ def serve_until_stopped(
         refreshing=Refreshing(jobs=jobs),
         clock=utc_now,
     )
-    service = build_service(dependencies, on_start=threading.Thread(target=jobs.warm_up, daemon=True).start)
-    serve(service, host=host, port=port, on_listening=on_listening)
+    return build_service(dependencies, on_start=threading.Thread(target=jobs.warm_up, daemon=True).start)

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
 
 from talent_image_pipeline.errors import UserError
 from talent_image_pipeline.service.http_protocol import BoundedProtocol
@@ -90,6 +91,29 @@ def serve(service: ASGIApp, *, host: str, port: int, on_listening: Callable[[str
         # uvicorn raises the interruption again after it has answered what was under way.
         with suppress(KeyboardInterrupt):
             make_server(service).run(sockets=[listener])
+
+
+def serve_in_workers(
+    factory: str, *, workers: int, host: str, port: int, on_listening: Callable[[str, int], None] | None = None
+) -> None:
+    """Serve from several processes on one port until this one is told to stop; a worker that dies is replaced.
+
+    Args:
+        factory: Where the function is that builds the service, as ``module:function``.
+        workers: How many processes.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes any free one.
+        on_listening: Called once with the address and the port that were taken.
+
+    Raises:
+        CannotListenError: when the port cannot be taken.
+    """
+    with open_listener(host=host, port=port) as listener:
+        allow_many_connections()
+        config = server_config(factory, factory=True, workers=workers)
+        if on_listening is not None:
+            on_listening(*listener.getsockname()[:2])
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def allow_many_connections() -> None:

@@ -26,3 +26,28 @@ def test_a_refresh_that_goes_on_when_the_service_is_stopped_ends_and_is_answered
         assert answer.status_code == 200
         assert service.columns(talent_id)[0] == "instagram"
         assert [entry.result for entry in service.audit(talent_id)] == ["succeeded"]
+
+
+def test_several_workers_serve_one_port_and_end_together(tmp_path: Path, migrated_sqlite_file: Path) -> None:
+    database = shutil.copy(migrated_sqlite_file, tmp_path / "talents.db")
+    with live_service(
+        home=tmp_path / "home",
+        database_url=f"sqlite:///{database}",
+        environment={"TALENT_SERVICE_WORKERS": "2"},
+    ) as service:
+        talent_id = service.add_talent()
+        assert service.anonymous.get(f"/avatars/{talent_id}").status_code == 200
+        assert service.client.get("/api/admin/talents").status_code == 200
+        workers = workers_of(service.process.pid)
+        assert len(workers) == 2
+
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(timeout=60)
+
+        assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+def workers_of(process_id: int) -> list[str]:
+    """Return the worker processes of a service; Python's own process that tracks shared resources is none."""
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
