@@ -3,8 +3,8 @@
 What belongs here: executing the job once and reading off what it cost.
 What does not: preparing databases and platforms, and comparing runs (``syncing.py``).
 
-The settings come from the environment; the only argument is the run's config as JSON. The last line of standard output
-is the measurement.
+The settings come from the environment; the arguments are the run's config and the fields of the platforms' resource, as
+JSON. The last line of standard output is the measurement.
 """
 
 import json
@@ -18,11 +18,12 @@ import dagster as dg
 from benchmarks.measuring import PeakMemory, effort
 from talent_image_pipeline.automation.jobs import SYNC_JOB
 from talent_image_pipeline.definitions import build_definitions
+from talent_image_pipeline.resources import DatabaseResource, PictureStoreResource, PlatformsResource
 
 _COUNTED = ("api_calls", "downloads", "bytes_received", "token_refreshes", "pictures_changed", "left_for_later")
 
 
-def run_and_measure(run_config: dict[str, Any]) -> dict[str, Any]:
+def run_and_measure(run_config: dict[str, Any], platforms: dict[str, Any]) -> dict[str, Any]:
     """Execute the daily job once and return what it did and took.
 
     Returns:
@@ -30,7 +31,8 @@ def run_and_measure(run_config: dict[str, Any]) -> dict[str, Any]:
         bytes; ``counts_by_asset``; ``outcomes`` over all platforms; ``stage_seconds``, summed over everything that
         went on at once; ``has_succeeded``.
     """
-    job = build_definitions().resolve_job_def(SYNC_JOB)
+    limited = PlatformsResource(database=DatabaseResource(), picture_store=PictureStoreResource(), **platforms)
+    job = build_definitions(resource_overrides={"platforms": limited}).resolve_job_def(SYNC_JOB)
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with dg.DagsterInstance.ephemeral() as instance, PeakMemory() as memory, effort() as taken:
         result = job.execute_in_process(run_config=run_config, instance=instance, raise_on_error=False)
@@ -60,7 +62,8 @@ def _told_by_assets(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     stages: defaultdict[str, float] = defaultdict(float)
     for event in result.get_asset_materialization_events():
         asset = event.materialization.asset_key.path[-1]
-        for name, entry in event.materialization.metadata.items():
+        for full_name, entry in event.materialization.metadata.items():
+            name = full_name.removeprefix("run/")
             kind, _, detail = name.partition("/")
             value: Any = entry.value
             if name in _COUNTED:
@@ -73,4 +76,4 @@ def _told_by_assets(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_and_measure(json.loads(sys.argv[1]))))
+    print(json.dumps(run_and_measure(json.loads(sys.argv[1]), json.loads(sys.argv[2]))))

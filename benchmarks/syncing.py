@@ -171,14 +171,9 @@ def _run(environment: Mapping[str, str], *, talents: int, concurrency: int | Non
     platforms: dict[str, Any] = {"run_deadline_seconds": _RUN_DEADLINE_SECONDS}
     if concurrency is not None:
         platforms |= {"api_concurrency": concurrency, "picture_concurrency": concurrency}
-    config = {
-        "resources": {
-            # Everyone again, however short ago the first sync was.
-            "scope": {"config": {"limit": talents, "minimum_hours": 0.0}},
-            "platforms": {"config": platforms},
-        }
-    }
-    command = [sys.executable, "-m", "benchmarks.one_run", json.dumps(config)]
+    # Everyone again, however short ago the first sync was.
+    config = {"limit": talents, "minimum_hours": 0.0}
+    command = [sys.executable, "-m", "benchmarks.one_run", json.dumps(config), json.dumps(platforms)]
     finished = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)  # noqa: S603
     if finished.returncode != 0:
         raise RuntimeError(f"a measured run ended with {finished.returncode}:\n{finished.stderr[-2000:]}")
@@ -203,12 +198,12 @@ def _floor(counts: Mapping[str, Mapping[str, int]], *, latency: Latency, concurr
 
 
 def _latency_floor(counts: Mapping[str, Mapping[str, int]], *, latency: Latency, concurrency: int | None) -> float:
-    """Return the time spent waiting if every place is taken at all times: platform after platform, as a run goes.
+    """Return the time spent waiting if every place is taken at all times: all platforms at once, as a run goes.
 
     Pictures come in while further calls are made; the last call's picture, or the first call, comes on top.
     """
     limits = ReadingLimits()
-    total = 0.0
+    longest = 0.0
     for platform in PLATFORMS:
         of_platform = counts.get(f"{platform.name}_images", {})
         calls, downloads = of_platform.get("api_calls", 0), of_platform.get("downloads", 0)
@@ -218,5 +213,6 @@ def _latency_floor(counts: Mapping[str, Mapping[str, int]], *, latency: Latency,
         pictures_at_once = concurrency or limits.picture_concurrency
         calling = math.ceil(calls / calls_at_once) * latency.api
         loading = math.ceil(downloads / pictures_at_once) * latency.image
-        total += max(calling + (latency.image if downloads else 0.0), latency.api + loading)
-    return total
+        of_this = max(calling + (latency.image if downloads else 0.0), latency.api + loading)
+        longest = max(longest, of_this)
+    return longest

@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 
 from talent_image_pipeline.assets.candidate_talents import candidate_talents
-from talent_image_pipeline.assets.platform_images import platform_images_asset
-from talent_image_pipeline.assets.resolved_profile_images import resolved_profile_images_asset
+from talent_image_pipeline.assets.checks import standing_checks
+from talent_image_pipeline.assets.platform_images import platform_images
+from talent_image_pipeline.assets.resolved_profile_images import resolved_profile_images
 from talent_image_pipeline.automation.dead_runs import dead_runs
-from talent_image_pipeline.automation.jobs import refresh_talent, sync_profile_images
+from talent_image_pipeline.automation.jobs import refresh_talent, sync_changed_accounts, sync_profile_images
 from talent_image_pipeline.automation.release_job import release_held_back
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync, hourly_catch_up
 from talent_image_pipeline.automation.sensors import social_account_changes
@@ -23,32 +24,35 @@ from talent_image_pipeline.resources import (
     DatabaseResource,
     PictureStoreResource,
     PlatformsResource,
+    SettingsResource,
     SyncScopeResource,
 )
-from talent_image_pipeline.settings import active_platforms
 
 
-def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_definitions(
+    *, settings: SettingsResource | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
     """Return everything that Dagster knows of.
 
     Args:
+        settings: What Dagster is told of the settings; by default the names of the variables that are set now. A run
+            reads what it is not told of by itself.
         resource_overrides: Resources to use in place of the usual ones, by name.
     """
-    database = DatabaseResource()
-    picture_store = PictureStoreResource()
+    settings = settings or SettingsResource.from_environment()
+    database = DatabaseResource(environment=settings)
+    picture_store = PictureStoreResource(environment=settings)
     resources: dict[str, Any] = {
+        "settings": settings,
         "database": database,
         "picture_store": picture_store,
         "platforms": PlatformsResource(database=database, picture_store=picture_store),
         "scope": SyncScopeResource(),
     }
     return dg.Definitions(
-        assets=[
-            candidate_talents,
-            *(platform_images_asset(platform=platform) for platform in active_platforms()),
-            resolved_profile_images_asset(),
-        ],
-        jobs=[sync_profile_images, refresh_talent, release_held_back],
+        assets=[candidate_talents, platform_images, resolved_profile_images],
+        asset_checks=[standing_checks],
+        jobs=[sync_profile_images, refresh_talent, sync_changed_accounts, release_held_back],
         schedules=[daily_profile_image_sync, hourly_catch_up],
         sensors=[social_account_changes, dead_runs],
         resources=resources | dict(resource_overrides or {}),

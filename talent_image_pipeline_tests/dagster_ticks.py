@@ -19,7 +19,7 @@ from talent_image_pipeline.automation.jobs import SYNC_JOB
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync, hourly_catch_up
 from talent_image_pipeline.automation.sensors import social_account_changes
 from talent_image_pipeline.clock import Clock
-from talent_image_pipeline.resources import DatabaseResource
+from talent_image_pipeline.resources import DatabaseResource, SettingsResource
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.planning.scope import SyncScope
 
@@ -101,13 +101,17 @@ class DagsterTicks:
                 self._engine, self._settings = engine, settings
                 yield self
 
-        return OpenDatabase()
+        return OpenDatabase(environment=SettingsResource())
 
 
 def scope_of(request: dg.RunRequest) -> SyncScope:
     """Return the scope of the run that a request asks for."""
-    config: dict[str, Any] = request.run_config["resources"]["scope"]["config"]
-    return SyncScope(**{**config, "talent_ids": tuple(config["talent_ids"])})
+    config: dict[str, Any] = dict(request.run_config)
+    if "talent_ids" in config:
+        # A run about changed accounts: these talents, and nothing else to say of them.
+        return SyncScope(talent_ids=tuple(config["talent_ids"]), limit=len(config["talent_ids"]))
+    talents, platforms = config.pop("batch"), config.pop("platforms")
+    return SyncScope(**config, talent_ids=tuple(talents), platforms=tuple(platforms))
 
 
 def trigger_of(request: dg.RunRequest) -> str:

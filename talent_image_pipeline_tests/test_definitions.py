@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from talent_image_pipeline.assets.columns import COLUMNS_FILE, describe_tables, table_schema
 from talent_image_pipeline.definitions import build_definitions, defs
 from talent_image_pipeline.platforms.registry import PLATFORMS
 from talent_image_pipeline_tests.conftest import PROJECT_ROOT
@@ -18,6 +19,8 @@ from talent_image_pipeline_tests.conftest import PROJECT_ROOT
 pytestmark = pytest.mark.xdist_group("definitions")
 
 PLATFORM_CHECKS = {"is_answering", "error_budget", "nothing_held_back", "accounts_stay_connected"}
+#: What Dagster's own import does not bring, and only a process that reads, stores or serves needs.
+HEAVY = ("pandas", "cv2", "PIL", "alembic", "aiohttp", "httpx", "starlette", "boto3", "obstore", "numpy", "sqlalchemy")
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,19 @@ def test_the_code_server_serves_exactly_these_names(listed: dict[str, list[dict[
         "youtube_images",
         "resolved_profile_images",
     }
-    assert {job["name"] for job in listed["jobs"]} == {"sync_profile_images", "refresh_talent", "release_held_back"}
+    assert {job["name"] for job in listed["jobs"]} == {
+        "sync_profile_images",
+        "refresh_talent",
+        "sync_changed_accounts",
+        "release_held_back",
+    }
     assert {schedule["name"]: schedule["cron_schedule"] for schedule in listed["schedules"]} == {
         "daily_profile_image_sync": "0 2 * * *",
         "hourly_catch_up": "30 * * * *",
     }
     assert {sensor["name"] for sensor in listed["sensors"]} == {"social_account_changes", "dead_runs"}
     assert {resource["name"] for resource in listed["resources"]} == {
+        "settings",
         "database",
         "picture_store",
         "platforms",
@@ -96,32 +105,35 @@ def test_schedule_and_sensor_run_by_default() -> None:
     assert repository.get_sensor_def("social_account_changes").default_status is dg.DefaultSensorStatus.RUNNING
 
 
-@pytest.mark.parametrize("job", ["sync_profile_images", "refresh_talent"])
+@pytest.mark.parametrize("job", ["sync_profile_images", "refresh_talent", "sync_changed_accounts"])
 def test_every_job_runs_in_one_process(job: str) -> None:
     assert defs.resolve_job_def(job).executor_def.name == "in_process"
 
 
-def test_the_sync_runs_without_any_config() -> None:
-    config = dg.validate_run_config(defs.resolve_job_def("sync_profile_images"), {})
-    assert config["resources"]["scope"]["config"] == {
-        "talent_ids": [],
-        "limit": 200,
-        "force": False,
-        "minimum_hours": 24.0,
-    }
+def loaded_by(module: str) -> set[str]:
+    """Return which of the heavy packages are there after a fresh interpreter imported a module."""
+    report = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    command = [sys.executable, "-c", report]
+    found = subprocess.run(command, cwd=PROJECT_ROOT, env=dict(os.environ), capture_output=True, text=True, check=True)
+    return set(found.stdout.split())
 
 
-def test_a_refresh_asks_for_the_talents_id_and_for_nothing_else() -> None:
-    job = defs.resolve_job_def("refresh_talent")
-    config = dg.validate_run_config(job, {"talent_id": "talent_1"})
-    assert config["resources"]["scope"]["config"]["talent_ids"] == ["talent_1"]
-    assert config["resources"]["scope"]["config"]["force"] is True
+def test_the_definitions_load_nothing_that_only_a_run_needs() -> None:
+    assert loaded_by("talent_image_pipeline.definitions") == set()
 
 
-@pytest.mark.parametrize("config", [{}, {"talent": "talent_1"}, {"talent_id": None}, {"talent_id": "  "}])
-def test_a_refresh_without_an_id_is_refused_before_a_run_exists(config: dict[str, Any]) -> None:
-    with pytest.raises((dg.DagsterInvalidConfigError, dg.DagsterConfigMappingFunctionError)):
-        dg.validate_run_config(defs.resolve_job_def("refresh_talent"), config)
+def test_what_a_run_needs_would_be_noticed() -> None:
+    assert loaded_by("talent_image_pipeline.sync.batch") >= {"aiohttp", "httpx", "obstore", "sqlalchemy"}
+
+
+def test_the_file_of_columns_is_what_the_tables_are() -> None:
+    written = COLUMNS_FILE.read_text(encoding="utf-8")
+    assert written == describe_tables(), "run: python -m talent_image_pipeline.assets.columns"
+
+
+def test_a_column_that_no_table_has_cannot_be_shown() -> None:
+    with pytest.raises(KeyError, match="shoe_size"):
+        table_schema("pictures", only=["hash", "shoe_size"])
 
 
 def test_only_five_rooms_know_dagster() -> None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from talent_image_pipeline.assets.naming import REPEATS_TAG, REPETITION_TAG, TALENT_TAG, TRIGGER_TAG
-from talent_image_pipeline.automation.jobs import REFRESH_JOB, SYNC_JOB
-from talent_image_pipeline.resources import talents_named_in
+from talent_image_pipeline.automation.jobs import CHANGES_JOB, REFRESH_JOB, SYNC_JOB, talents_named_in
 from talent_image_pipeline.sync.planning.change_requests import FailedRun
 from talent_image_pipeline.sync.planning.repeated_batches import FailedBatch
 
@@ -28,7 +27,7 @@ _FAILURES_COUNT_FOR: Final = timedelta(hours=1)
 _RUNS_LOOKED_AT: Final = 100
 #: Of failed batches so many are repeated at a time: each names two hundred talents.
 _FAILED_BATCHES_LOOKED_AT: Final = 10
-_OURS: Final = frozenset({SYNC_JOB, REFRESH_JOB})
+_OURS: Final = frozenset({SYNC_JOB, REFRESH_JOB, CHANGES_JOB})
 #: Triggers of runs that bring everybody up to date, and of whom nobody waits.
 _BATCH_TRIGGERS: Final = ["daily", "catch_up"]
 
@@ -117,9 +116,8 @@ def talents_of(runs: Iterable[dg.DagsterRun]) -> Iterator[str]:
     """Return the talents that runs name in their config or their tags."""
     for run in runs:
         yield from talents_named_in(run.run_config)
-        named = run.run_config.get("talent_id") or run.tags.get(TALENT_TAG)
-        if isinstance(named, str):
-            yield named
+        if TALENT_TAG in run.tags:
+            yield run.tags[TALENT_TAG]
 
 
 def _goes_on(instance: dg.DagsterInstance, record: dg.RunRecord, *, claiming: set[str], now: datetime) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.instance.ref import InstanceRef
 from dagster_postgres.utils import DagsterPostgresException
 
 from talent_image_pipeline.automation.schedules import daily_profile_image_sync
@@ -34,8 +35,12 @@ class DagsterUnavailableError(UserError):
 
 
 @contextmanager
-def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+def open_instance(home: Path, *, overrides: Any = None) -> Iterator[dg.DagsterInstance]:
     """Open the instance of a directory with a ``dagster.yaml``.
+
+    Args:
+        home: The directory.
+        overrides: What this process wants otherwise than the file says, by section.
 
     Raises:
         DagsterUnavailableError: when its directory, its ``dagster.yaml`` or its storage cannot be used.
@@ -44,7 +49,7 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     logging.disable(logging.WARNING)
     try:
         with _opened_by_one_at_a_time(home):
-            instance = dg.DagsterInstance.from_config(str(home))
+            instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
     except (dg.DagsterError, DagsterPostgresException, sa.exc.SQLAlchemyError, ImportError, OSError) as error:
         raise DagsterUnavailableError(f"Dagster cannot be opened in {home}: {_reason(error)}") from None
     finally:

@@ -7,7 +7,6 @@ import dagster as dg
 from pydantic import Field
 
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.operations.holds import release_held
 from talent_image_pipeline.platforms.registry import PLATFORMS, platform_named
 from talent_image_pipeline.resources import DatabaseResource
 
@@ -25,6 +24,8 @@ class ReleaseHeldBack(dg.Config):
 @dg.op(out=dg.Out(dg.Nothing), description="Drops the pictures, and believes the dead tokens, that are held back.")
 def release_platform(context: dg.OpExecutionContext, config: ReleaseHeldBack, database: DatabaseResource) -> None:
     """Release one platform."""
+    from talent_image_pipeline.operations.holds import release_held
+
     platform = platform_named(config.platform)
     if platform is None:
         known = ", ".join(platform.name for platform in PLATFORMS)

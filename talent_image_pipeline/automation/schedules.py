@@ -13,9 +13,8 @@ import dagster as dg
 
 from talent_image_pipeline.assets.naming import TRIGGER_TAG
 from talent_image_pipeline.automation.in_flight import talents_in_flight
-from talent_image_pipeline.automation.jobs import sync_profile_images
-from talent_image_pipeline.resources import DatabaseResource, scope_config
-from talent_image_pipeline.sync.planning.candidates import plan_catch_up, plan_daily_batches
+from talent_image_pipeline.automation.jobs import batch_config, sync_profile_images
+from talent_image_pipeline.resources import DatabaseResource
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, DUE_AFTER_HOURS, SyncScope
 
 
@@ -34,6 +33,8 @@ def daily_profile_image_sync(
     context: dg.ScheduleEvaluationContext, database: DatabaseResource
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for one run per batch of due talents."""
+    from talent_image_pipeline.sync.planning.candidates import plan_daily_batches
+
     at = context.scheduled_execution_time.astimezone(UTC)
     batches = plan_daily_batches(database.engine, now=at, verified_only=database.settings.talent_image_verified_only)
     if not batches:
@@ -59,6 +60,8 @@ def hourly_catch_up(
     """Ask for runs of those whom the daily run does not reach in time."""
     at = context.scheduled_execution_time.astimezone(UTC)
 
+    from talent_image_pipeline.sync.planning.candidates import plan_catch_up
+
     def in_flight() -> set[str]:
         return talents_in_flight(context.instance, database.engine, now=at, with_queued_batches=True)
 
@@ -80,7 +83,7 @@ def _run_requests(
         scope = SyncScope(talent_ids=talent_ids, limit=max(BATCH_SIZE, len(talent_ids)), minimum_hours=minimum_hours)
         yield dg.RunRequest(
             run_key=f"{trigger}-{_hour(at)}-{number}",
-            run_config=scope_config(scope),
+            run_config=batch_config(scope),
             tags={TRIGGER_TAG: trigger, "batch": f"{number} of {len(batches)}"},
         )
 

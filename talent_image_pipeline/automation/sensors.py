@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 from pydantic import TypeAdapter
 
-from talent_image_pipeline.assets.naming import REPEATS_TAG, REPETITION_TAG, TRIGGER_TAG
+from talent_image_pipeline.assets.naming import REPEATS_TAG, REPETITION_TAG, TALENT_TAG, TRIGGER_TAG
 from talent_image_pipeline.automation.in_flight import failed_batches, failed_runs_of_changes, talents_in_flight
-from talent_image_pipeline.automation.jobs import SYNC_JOB, sync_profile_images
+from talent_image_pipeline.automation.jobs import (
+    CHANGES_JOB,
+    SYNC_JOB,
+    batch_config,
+    changes_config,
+    sync_changed_accounts,
+    sync_profile_images,
+)
 from talent_image_pipeline.clock import utc_now
-from talent_image_pipeline.resources import DatabaseResource, scope_config
+from talent_image_pipeline.resources import DatabaseResource
 from talent_image_pipeline.sync.planning.account_walk import Walk
 from talent_image_pipeline.sync.planning.change_requests import (
     MAXIMUM_REQUESTS_PER_TICK,
@@ -67,7 +74,7 @@ _MEMORY: Final = TypeAdapter(Memory)
 
 @dg.sensor(
     name="social_account_changes",
-    job=sync_profile_images,
+    jobs=[sync_changed_accounts, sync_profile_images],
     minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
@@ -217,11 +224,11 @@ def _retry_requests(retries: RetryPlan, *, sequence: int) -> list[dg.RunRequest]
 
 
 def _few_talents(talent_ids: Sequence[str], *, run_key: str) -> dg.RunRequest:
-    scope = SyncScope(talent_ids=tuple(talent_ids), limit=len(talent_ids))
-    return dg.RunRequest(run_key=run_key, run_config=scope_config(scope), tags={TRIGGER_TAG: "sensor"})
+    tags = {TRIGGER_TAG: "sensor", **({TALENT_TAG: talent_ids[0]} if len(talent_ids) == 1 else {})}
+    return dg.RunRequest(job_name=CHANGES_JOB, run_key=run_key, run_config=changes_config(talent_ids), tags=tags)
 
 
 def _repeat_request(batch: RepeatedBatch) -> dg.RunRequest:
     scope = SyncScope(talent_ids=batch.talent_ids, limit=BATCH_SIZE, minimum_hours=DAILY_MINIMUM_HOURS)
     tags = {TRIGGER_TAG: batch.trigger, REPEATS_TAG: batch.repeats, REPETITION_TAG: str(batch.repetition)}
-    return dg.RunRequest(job_name=SYNC_JOB, run_key=batch.run_key, run_config=scope_config(scope), tags=tags)
+    return dg.RunRequest(job_name=SYNC_JOB, run_key=batch.run_key, run_config=batch_config(scope), tags=tags)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from rich.console import Console
 
+from talent_image_pipeline.automation.jobs import batch_config
 from talent_image_pipeline.cli.children import Children
 from talent_image_pipeline.cli.demo_result import print_result
 from talent_image_pipeline.cli.main import handle_signals
@@ -25,7 +26,6 @@ from talent_image_pipeline.database.engine import open_engine
 from talent_image_pipeline.database.migrate import migrate
 from talent_image_pipeline.database.tables import social_account_connection, talent
 from talent_image_pipeline.errors import UserError
-from talent_image_pipeline.resources import scope_config
 from talent_image_pipeline.runs import run_sync, use_dagster_home
 from talent_image_pipeline.sandbox.samples import sample_accounts, sample_talents
 from talent_image_pipeline.sandbox.server import is_sandbox, sandbox_environment
@@ -88,7 +88,7 @@ def run_demo(*, console: Console, once: bool, ports: DemoPorts) -> None:
             _prepare_database(settings)
         with _step(console, "Syncing profile images through Dagster", "Profile images synced through Dagster"):
             # Whoever was synced a minute ago is asked for again, to show that nothing is downloaded twice.
-            run = run_sync(run_config=scope_config(SyncScope(minimum_hours=0)))
+            run = run_sync(run_config=batch_config(SyncScope(minimum_hours=0)))
         # Dagster leaves its own handlers behind.
         handle_signals()
         if run.failure is not None:

@@ -8,9 +8,9 @@ from talent_image_pipeline.cli.plain_text import single_line
 from talent_image_pipeline.cli.show import SHORT_HASH
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database.records import VersionRecord
-from talent_image_pipeline.operations.explain import find_talent
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.settings import Settings, load_settings
+from talent_image_pipeline.sync.planning.talent_names import find_talent
 from talent_image_pipeline.sync.publishing.pins import roll_back
 from talent_image_pipeline.sync.publishing.pins import unpin as unpin_talent
 from talent_image_pipeline.sync.publishing.publish import PublishingRules

@@ -4,18 +4,18 @@ import click
 import sqlalchemy as sa
 from rich.console import Console
 
+from talent_image_pipeline.automation.jobs import batch_config
 from talent_image_pipeline.cli.opening import open_database, progress_bar
 from talent_image_pipeline.cli.plain_text import single_line
 from talent_image_pipeline.cli.show import show
 from talent_image_pipeline.clock import utc_now
 from talent_image_pipeline.database import history_queries, transactions
 from talent_image_pipeline.errors import UserError
-from talent_image_pipeline.operations.explain import find_talent
-from talent_image_pipeline.resources import scope_config
 from talent_image_pipeline.runs import FinishedRun, run_refresh, run_sync
 from talent_image_pipeline.settings import load_settings
 from talent_image_pipeline.sync.planning.candidates import plan_daily_batches
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE, DAILY_MINIMUM_HOURS, SyncScope
+from talent_image_pipeline.sync.planning.talent_names import find_talent
 
 
 class RunFailedError(UserError):
@@ -35,7 +35,7 @@ def refresh(talents: tuple[str, ...]) -> None:
         if len(talent_ids) == 1:
             run = run_refresh(talent_ids[0])
         else:
-            run = run_sync(run_config=scope_config(SyncScope(talent_ids=talent_ids, limit=len(talent_ids), force=True)))
+            run = run_sync(run_config=batch_config(SyncScope(talent_ids=talent_ids, limit=len(talent_ids), force=True)))
     _require_success(run)
     click.echo(f"Refreshed {', '.join(map(single_line, talent_ids))} in run {run.run_id}.")
     if len(talent_ids) == 1:
@@ -66,7 +66,7 @@ def sync(talents: tuple[str, ...]) -> None:
         advance(0, total)
         for batch in batches:
             scope = SyncScope(talent_ids=batch, limit=max(BATCH_SIZE, len(batch)), minimum_hours=DAILY_MINIMUM_HOURS)
-            run = run_sync(run_config=scope_config(scope))
+            run = run_sync(run_config=batch_config(scope))
             _require_success(run)
             done += len(batch)
             api_calls += run.api_calls

@@ -14,9 +14,9 @@ from talent_image_pipeline.operations.explain import (
     DecisionDescription,
     TalentDescription,
     describe_talent,
-    find_talent,
 )
 from talent_image_pipeline.settings import load_settings
+from talent_image_pipeline.sync.planning.talent_names import find_talent
 
 SHORT_HASH = 12
 _ACCOUNT_COLUMNS = (

@@ -5,7 +5,7 @@ own choice, and the hand-off table. What does not: which of a chosen talent's ac
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,12 +41,18 @@ class ReadingRules:
         waiting_outcomes: After these, an account is not read before its wait is over, whoever is due.
         repeated_outcomes: After these, it is read again as soon as its wait is over.
         verified_only: Whether only accounts connected with their own token count.
+        is_narrowed: Whether ``platforms`` are only some of those that we know: accounts on the others are not lost.
     """
 
     platforms: tuple[str, ...]
     waiting_outcomes: tuple[str, ...]
     repeated_outcomes: tuple[str, ...]
     verified_only: bool
+    is_narrowed: bool = False
+
+    def narrowed_to(self, platforms: Sequence[str]) -> "ReadingRules":
+        """Return the same rules about these platforms alone; about all of them where none is named."""
+        return replace(self, platforms=tuple(platforms), is_narrowed=True) if platforms else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,4 +369,6 @@ def _talents_with_lost_accounts(rules: ReadingRules, talent_ids: Sequence[str]) 
         .select_from(ledger.outerjoin(account, is_account_of_ledger(rules.platforms)))
         .where(account.c.id.is_(None))
     )
+    if rules.is_narrowed:
+        statement = statement.where(ledger.c.platform.in_(rules.platforms))
     return statement.where(ledger.c.talent_id.in_(list(talent_ids))) if talent_ids else statement

@@ -64,6 +64,13 @@ def load_talents(connection: sa.Connection, talent_ids: Sequence[str], *, lock: 
     ]
 
 
+def talent_names(connection: sa.Connection, talent_ids: Sequence[str]) -> dict[str, str]:
+    """Return these talents' names by id, as the app shows them."""
+    name = sa.func.coalesce(talent.c.displayName, talent.c.name)
+    statement = sa.select(talent.c.id, name).where(talent.c.id.in_(list(talent_ids)))
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
 def all_talent_names(connection: sa.Connection) -> dict[str, str]:
     """Return every talent's name by id: to suggest the nearest when one is not found."""
     statement = sa.select(talent.c.id, sa.func.coalesce(talent.c.displayName, talent.c.name))

@@ -117,27 +117,6 @@ class TalentDescription:
     not_restorable: Mapping[int, str]
 
 
-def find_talent(engine: sa.Engine, wanted: str) -> str:
-    """Return the id of the talent that a person means by an id or a name.
-
-    Raises:
-        UnknownTalentError: naming the nearest ids or names, or all talents of that name.
-    """
-    with read_only(engine).begin() as connection:
-        if history_queries.load_talents(connection, [wanted]):
-            return wanted
-        names = history_queries.all_talent_names(connection)
-    same = sorted(
-        talent_id for talent_id, name in names.items() if name.strip().casefold() == wanted.strip().casefold()
-    )
-    if len(same) > 1:
-        raise UnknownTalentError(f"{len(same)} talents are named {wanted!r}: {', '.join(same[:5])}. Give the id.")
-    if not same:
-        require_talent(engine, wanted)
-        return wanted
-    return same[0]
-
-
 def describe_talent(engine: sa.Engine, talent_id: str, *, settings: Settings, now: datetime) -> TalentDescription:
     """Gather everything about one talent's picture, in one reading transaction.
 

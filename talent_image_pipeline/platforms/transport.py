@@ -10,32 +10,21 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
-import httpx
-from aiohttp.http import HttpProcessingError
-from httpx_aiohttp import AiohttpTransport
+if TYPE_CHECKING:
+    # Half a second of imports that only a process that reads needs: the registry is loaded by every one.
+    import aiohttp
+    import httpx
 
 DEADLINE_SECONDS = 10.0
 BODY_LIMIT = 1024 * 1024
 # Meta sends up to 32 usage entries in one header line, which is more than aiohttp's default of 8 KiB allows.
 HEADER_LIMIT = 64 * 1024
 USER_AGENT = "talent-image-pipeline"
-
-# A token that no header can carry ends in ValueError; RecursionError and the like come from no network.
-_FAILURES = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    aiohttp.ClientError,
-    HttpProcessingError,
-    OSError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +75,7 @@ class ApiTransport:
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, *, deadline_seconds: float = DEADLINE_SECONDS, body_limit: int = BODY_LIMIT
+        self, client: "httpx.AsyncClient", *, deadline_seconds: float = DEADLINE_SECONDS, body_limit: int = BODY_LIMIT
     ) -> None:
         self._client = client
         self._deadline_seconds = deadline_seconds
@@ -115,11 +104,11 @@ class ApiTransport:
                 return await self._exchange(host, request(method, url, params=query, headers=headers, data=form))
         except TimeoutError:
             return Unreachable(host=host, kind="no answer in time", is_retryable=True)
-        except _FAILURES as failure:
+        except _failures() as failure:
             kind, is_retryable = _kind_of(failure)
             return Unreachable(host=host, kind=kind, is_retryable=is_retryable)
 
-    async def _exchange(self, host: str, request: httpx.Request) -> ApiAnswer | Unreachable:
+    async def _exchange(self, host: str, request: "httpx.Request") -> ApiAnswer | Unreachable:
         response = await self._client.send(request, stream=True)
         try:
             if 300 <= response.status_code < 400:
@@ -138,30 +127,39 @@ class ApiTransport:
         return ApiAnswer(host=host, status=response.status_code, headers=headers, body=bytes(body))
 
 
-class _BrokenConnectionError(aiohttp.ClientConnectionError):
-    """A connection broke under a request."""
-
-
-async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Let a broken connection end its request.
+@cache
+def _send_once() -> "aiohttp.ClientMiddlewareType":
+    """Return what lets a broken connection end its request.
 
     aiohttp sends every GET that ends in one of these two errors once more at once, uncounted and without a backoff. An
     error of another type it passes on.
     """
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _BrokenConnectionError from error
+    import aiohttp
+
+    class BrokenConnectionError(aiohttp.ClientConnectionError):
+        """A connection broke under a request."""
+
+    async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        try:
+            return await send(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise BrokenConnectionError from error
+
+    return send_once
 
 
-def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
+def open_api_client(*, max_connections: int = 128) -> "httpx.AsyncClient":
     """Open the connection pool that the transports of a run share; the caller closes it.
 
     Certificates are always checked, proxies and other settings from the environment are ignored, redirects are not
     followed, cookies are neither kept nor sent.
     """
+    import aiohttp
+    import httpx
+    from httpx_aiohttp import AiohttpTransport
+
     _keep_addresses_out_of_the_log()
     certificates = httpx.create_ssl_context(verify=True, trust_env=False)
 
@@ -171,7 +169,7 @@ def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             max_field_size=HEADER_LIMIT,
-            middlewares=(_send_once,),
+            middlewares=(_send_once(),),
         )
 
     return httpx.AsyncClient(
@@ -182,6 +180,18 @@ def open_api_client(*, max_connections: int = 128) -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
     )
+
+
+@cache
+def _failures() -> tuple[type[Exception], ...]:
+    """Return all that a request can end in; RecursionError and the like come from no network."""
+    import aiohttp
+    import httpx
+    from aiohttp.http import HttpProcessingError
+
+    # A token that no header can carry ends in ValueError.
+    ours = (OSError, ValueError)
+    return (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, HttpProcessingError, *ours)
 
 
 def _keep_addresses_out_of_the_log() -> None:
@@ -197,6 +207,10 @@ def _is_worth_attention(record: logging.LogRecord) -> bool:
 
 def _kind_of(failure: Exception) -> tuple[str, bool]:
     """Say what failed, from types alone: the texts of these exceptions may hold addresses with tokens in them."""
+    import aiohttp
+    import httpx
+    from aiohttp.http import HttpProcessingError
+
     cause = failure.__cause__ or failure
     if isinstance(cause, aiohttp.ClientSSLError | ssl.SSLError):
         return "its TLS certificate or handshake is not valid", False

@@ -42,10 +42,10 @@ class DagsterJobs:
 
     def sync(self, scope: SyncScope, *, run_id: str, tags: Mapping[str, str]) -> EndedRun:
         """Sync the talents of a scope."""
-        from talent_image_pipeline.resources import scope_config
+        from talent_image_pipeline.automation.jobs import batch_config
         from talent_image_pipeline.runs import run_sync
 
-        return _ended(run_sync(run_config=scope_config(scope), trigger=_TRIGGER, run_id=run_id, tags=tags))
+        return _ended(run_sync(run_config=batch_config(scope), trigger=_TRIGGER, run_id=run_id, tags=tags))
 
     def states(self, run_ids: Sequence[str]) -> Sequence[RunState]:
         """Return how far these runs are; a run that has not begun is left out."""

@@ -43,8 +43,7 @@ def asked_for(result: dg.SensorResult) -> list[str]:
 
 
 def config_of(request: dg.RunRequest) -> dict[str, Any]:
-    config: dict[str, Any] = request.run_config["resources"]["scope"]["config"]
-    return config
+    return dict(request.run_config)
 
 
 def connect(engine: sa.Engine, number: int = 1, **changes: Any) -> None:
@@ -82,7 +81,7 @@ def change_account(engine: sa.Engine, **values: Any) -> None:
 def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: DagsterRunStatus) -> dg.DagsterRun:
     """Put a run of the job into the instance, as the daemon does with a run request."""
     run = dg.DagsterRun(
-        job_name="sync_profile_images", run_config=dict(request.run_config), tags=dict(request.tags), status=status
+        job_name="sync_changed_accounts", run_config=dict(request.run_config), tags=dict(request.tags), status=status
     )
     return instance.add_run(run)
 

@@ -28,8 +28,11 @@ from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 _RUN_SYNC = """
 import json, sys
+from talent_image_pipeline.resources import DatabaseResource, PictureStoreResource, PlatformsResource
 from talent_image_pipeline.runs import run_sync
-finished = run_sync(run_config=json.loads(sys.argv[1]))
+limits = json.loads(sys.argv[2])
+platforms = PlatformsResource(database=DatabaseResource(), picture_store=PictureStoreResource(), **limits)
+finished = run_sync(run_config=json.loads(sys.argv[1]), resource_overrides={"platforms": platforms})
 print("FINISHED", finished.run_id, finished.failure)
 """
 
@@ -59,9 +62,9 @@ class Pipeline:
             text=True,
         )
 
-    def start_sync(self, run_config: Mapping[str, Any] | None = None) -> "subprocess.Popen[str]":
-        """Start ``sync_profile_images``."""
-        return self.start([sys.executable, "-c", _RUN_SYNC, json.dumps(run_config or {})])
+    def start_sync(self, run_config: Mapping[str, Any] | None = None, **limits: float) -> "subprocess.Popen[str]":
+        """Start ``sync_profile_images`` in a process of its own, with these fields of the platforms' resource."""
+        return self.start([sys.executable, "-c", _RUN_SYNC, json.dumps(run_config or {}), json.dumps(limits)])
 
     def sync(self, run_config: Mapping[str, Any] | None = None) -> FinishedRun:
         """Run ``sync_profile_images`` to its end, in this process: it is the same, without Dagster's imports anew."""

@@ -26,7 +26,7 @@ from talent_image_pipeline_tests.end_to_end.conftest import Pipeline, finished
 
 TALENTS = 24
 SLOW = 8
-SHORT_CLAIMS = {"resources": {"platforms": {"config": {"claim_seconds": 2.0}}}}
+SHORT_CLAIM_SECONDS = 2.0
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
@@ -68,7 +68,7 @@ def assert_every_row_is_as_before_or_complete(pipeline: Pipeline) -> None:
 
 def test_a_run_killed_in_the_middle_leaves_whole_rows_and_the_next_run_finishes_the_rest(pipeline: Pipeline) -> None:
     connect_many(pipeline)
-    process = pipeline.start_sync(SHORT_CLAIMS)
+    process = pipeline.start_sync(claim_seconds=SHORT_CLAIM_SECONDS)
     wait_until(lambda: reads_written(pipeline) >= 5)
     process.kill()
     process.communicate()
@@ -79,7 +79,7 @@ def test_a_run_killed_in_the_middle_leaves_whole_rows_and_the_next_run_finishes_
         pipeline.world.set_situation("instagram", f"handle.{number:02}", "ok")
     pipeline.world.calls.clear()
     wait_until(lambda: claims_have_lapsed(pipeline))
-    pipeline.sync(SHORT_CLAIMS)
+    pipeline.sync()
     assert set(pipeline.sources().values()) == {"instagram"}
     assert reads_written(pipeline) == TALENTS
     assert pipeline.world.calls.total("instagram.me") == TALENTS - already_read

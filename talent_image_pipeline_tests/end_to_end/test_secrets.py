@@ -81,7 +81,7 @@ def test_no_secret_is_in_anything_that_a_run_writes(pipeline: Pipeline) -> None:
     before = planted_secrets(pipeline)
     outputs = [
         finished(pipeline.start_sync()),
-        finished(pipeline.start_sync({"resources": {"scope": {"config": {"minimum_hours": 0}}}})),
+        finished(pipeline.start_sync({"minimum_hours": 0})),
         pipeline.command("refresh", "talent-instagram-picture_redirect").stdout,
         pipeline.command("show", "talent-tiktok-refresh_refused").stdout,
         pipeline.command("doctor").stdout,

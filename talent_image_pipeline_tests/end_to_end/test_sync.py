@@ -26,7 +26,7 @@ def test_each_network_alone_gives_a_picture_that_is_stored_under_its_hash(pipeli
         assert source == network
         found = ADDRESS.fullmatch(address or "")
         assert found, address
-        renditions = sorted(path.name for path in (pipeline.store / found[1]).iterdir())
+        renditions = sorted(path.name for path in (pipeline.store / found[1]).glob("*.webp"))
         assert renditions == ["128.webp", "256.webp", "512.webp", "64.webp"]
 
 
@@ -49,7 +49,7 @@ def test_a_second_sync_of_healthy_accounts_costs_one_call_each_and_downloads_not
     before = pipeline.columns()
     pipeline.world.calls.clear()
     talents = [f"talent-{number}" for number in range(3)]
-    pipeline.sync({"resources": {"scope": {"config": {"talent_ids": talents, "force": True}}}})
+    pipeline.sync({"talents": talents, "force": True})
     assert pipeline.columns() == before
     requests = {endpoint: sum(by_handle.values()) for endpoint, by_handle in pipeline.world.calls.counts().items()}
     assert requests == {"instagram.me": 3, "youtube.channels": 1, "youtube.channel": 3}, "the last counts its items"
@@ -70,7 +70,7 @@ def test_a_disconnect_shows_the_next_network_without_asking_any(pipeline: Pipeli
     pipeline.sync()
     pipeline.world.calls.clear()
     pipeline.change_account(instagram, connected=False)
-    pipeline.sync({"resources": {"scope": {"config": {"talent_ids": ["talent"]}}}})
+    pipeline.sync({"talents": ["talent"]})
     assert pipeline.sources() == {"talent": "tiktok"}
     assert requests_received(pipeline) == 0
 
@@ -93,7 +93,7 @@ def test_a_platform_that_is_down_changes_no_picture_and_fails_no_run(pipeline: P
     before = pipeline.columns()
     pipeline.world.set_platform_situation("instagram", "outage")
     talents = [f"talent-{number}" for number in range(4)]
-    pipeline.sync({"resources": {"scope": {"config": {"talent_ids": talents, "force": True}}}})
+    pipeline.sync({"talents": talents, "force": True})
     assert pipeline.columns() == before
     assert set(pipeline.outcomes().values()) == {"unavailable"}
 

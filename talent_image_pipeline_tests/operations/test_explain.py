@@ -10,11 +10,12 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import account_queries, ledger_queries, maintenance_queries
 from talent_image_pipeline.database.tables import social_account_connection, talent
-from talent_image_pipeline.operations.explain import TalentDescription, describe_talent, find_talent
+from talent_image_pipeline.operations.explain import TalentDescription, describe_talent
 from talent_image_pipeline.pictures.store.picture_store import PictureStore
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.planning.candidates import UnknownTalentError
+from talent_image_pipeline.sync.planning.talent_names import find_talent
 from talent_image_pipeline.sync.publishing.pins import roll_back
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync.stored_pictures import RULES, put_picture, read_picture

@@ -9,6 +9,7 @@ path and query byte for byte as they came.
 """
 
 import asyncio
+import copy
 import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -154,6 +155,13 @@ class PictureDownloader:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._sessions.aclose()
+
+    def counted_apart(self) -> Self:
+        """Return the same downloader, over the same connections, with counts of its own that begin at zero."""
+        apart = copy.copy(self)
+        apart.downloads = 0
+        apart.bytes_received = 0
+        return apart
 
     async def download(
         self, url: SecretStr, *, hosts: Sequence[str], expires_at: datetime | None = None, etag: str | None = None

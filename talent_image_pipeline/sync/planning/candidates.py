@@ -160,7 +160,7 @@ def _find_candidates(
 ) -> list[Candidate]:
     candidates = candidate_queries.find_candidates(
         connection,
-        rules=reading_rules(verified_only=verified_only),
+        rules=reading_rules(verified_only=verified_only).narrowed_to(scope.platforms),
         now=now,
         synced_before=now - scope.minimum_age,
         talent_ids=scope.talent_ids,

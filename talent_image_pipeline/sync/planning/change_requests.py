@@ -11,10 +11,14 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from talent_image_pipeline.database.candidate_queries import AccountFinding
 from talent_image_pipeline.sync.planning.due import CHANGES_COUNT_FOR, MOST_READS_BY_CHANGE, batches, is_restless
 from talent_image_pipeline.sync.planning.scope import BATCH_SIZE
+
+if TYPE_CHECKING:
+    # It brings the database library, which every process of Dagster's would load.
+    from talent_image_pipeline.database.candidate_queries import AccountFinding
 
 #: Each run request costs the daemon a query and a launch; what is left over is asked for by the next tick.
 MAXIMUM_REQUESTS_PER_TICK = 5
@@ -67,7 +71,7 @@ class ChangePlan:
     message: str = field(default="")
 
 
-def change_of(finding: AccountFinding, *, now: datetime) -> AccountChange:
+def change_of(finding: "AccountFinding", *, now: datetime) -> AccountChange:
     """Return the change that was found, and how long it waits where its account changes all the time."""
     waits_until = None
     since = finding.reads_by_change_since

@@ -10,10 +10,13 @@ reads all failed is asked about one account; as soon as it answers, everybody el
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from talent_image_pipeline.database.candidate_queries import FailedRead
 from talent_image_pipeline.platforms.contract import Outcome
+
+if TYPE_CHECKING:
+    # It brings the database library, which every process of Dagster's would load.
+    from talent_image_pipeline.database.candidate_queries import FailedRead
 
 LOOKED_FOR_EVERY: Final = timedelta(minutes=15)
 #: A run's config names its talents; what is left over is asked for as soon as this run has ended.
@@ -62,7 +65,7 @@ def is_silent(newest: Sequence[Outcome]) -> bool:
 
 
 def plan_retries(
-    due: Sequence[FailedRead],
+    due: "Sequence[FailedRead]",
     *,
     newest: Mapping[str, Sequence[Outcome]],
     in_flight: Collection[str],

@@ -4,7 +4,8 @@ What belongs here: the scope that the daily run, the sensor and a person share.
 What does not: who of them is due (``due.py``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 BATCH_SIZE = 200
@@ -28,12 +29,14 @@ class SyncScope:
         limit: At most so many talents, the longest waiting first.
         force: Read them whether or not they are due.
         minimum_hours: How long ago the last sync must be for a talent to be due.
+        platforms: Only accounts on these; empty means all.
     """
 
     talent_ids: tuple[str, ...] = ()
     limit: int = BATCH_SIZE
     force: bool = False
     minimum_hours: float = DUE_AFTER_HOURS
+    platforms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -52,3 +55,7 @@ class SyncScope:
     def minimum_age(self) -> timedelta:
         """``minimum_hours`` as a duration."""
         return timedelta(hours=self.minimum_hours)
+
+    def on(self, platforms: Iterable[str]) -> "SyncScope":
+        """Return the same scope, about these platforms alone."""
+        return replace(self, platforms=tuple(platforms))

@@ -59,18 +59,18 @@ class ReadingSession:
     ) -> PlatformReport:
         """Read a platform's accounts; see :func:`~talent_image_pipeline.sync.reading.platform_reader.read_platform`."""
         transport = ApiTransport(self.api_client)
+        downloader = self.downloader.counted_apart()
         tools = PlatformTools(
             platform=platform,
             client=platform.open_client(self.platform_values, transport, self.clock),
             tokens=self.tokens,
             gate=QuotaGate(engine=self.engine, quotas=platform.quotas, clock=self.clock),
             circuit=CircuitBreaker(),
-            ingest=PictureIngest(downloader=self.downloader, workers=self.workers, store=self.store),
+            ingest=PictureIngest(downloader=downloader, workers=self.workers, store=self.store),
             engine=self.engine,
             clock=self.clock,
             rng=self.rng,
         )
-        downloads, received = self.downloader.downloads, self.downloader.bytes_received
         report = await read_platform(
             tools,
             accounts=accounts,
@@ -80,8 +80,8 @@ class ReadingSession:
             limits=self.limits,
         )
         report.api_calls += transport.calls
-        report.downloads = self.downloader.downloads - downloads
-        report.bytes_received = self.downloader.bytes_received - received
+        report.downloads = downloader.downloads
+        report.bytes_received = downloader.bytes_received
         await anyio.to_thread.run_sync(lambda: record_day(self.engine, report, now=self.clock()))
         return report
 
