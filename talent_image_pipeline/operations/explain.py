@@ -160,6 +160,9 @@ def describe_decision(state: TalentState, *, rules: PublishingRules) -> Decision
     """Say what the talent would be given now, and why each platform wins or does not."""
     resolution = resolve(state, priority=rules.priority, verified_only=rules.verified_only)
     talent = state.talent
+    if resolution is None and (talent.image_source, talent.image_url) == (INITIALS, None):
+        # Nothing was read yet, and nothing is written before: the initials are what the app begins with.
+        resolution = Resolution(source=INITIALS, picture_hash=None, why="nothing was read yet")
     if resolution is None:
         is_manual = talent.image_source == MANUAL
         words = (
