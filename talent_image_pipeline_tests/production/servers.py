@@ -6,7 +6,6 @@ What does not: PostgreSQL, which the tests bring themselves (``conftest.py``).
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,15 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-
-def require_program(name: str, *, for_what: str) -> str:
-    """Return where a program is, or report the test as not run."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"not run: {name} is not installed, so {for_what} was not tried")
-    return found
+from talent_image_pipeline_tests.programs import find_program
 
 
 def free_port() -> int:
@@ -109,7 +100,7 @@ def running(command: Sequence[str], *, directory: Path, environment: Mapping[str
 def running_redis(directory: Path) -> Iterator[int]:
     """Run Redis inside; gives its port."""
     port = free_port()
-    program = require_program("redis-server", for_what="runs over Redis")
+    program = find_program("redis-server", what_for="runs over Redis")
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
     with running(command, directory=directory, environment={}, log=directory / "redis.log"):
         wait_until(lambda: answers(port), what="Redis listens")

@@ -35,10 +35,10 @@ from talent_image_pipeline_tests.production.servers import (
     Service,
     answers,
     free_port,
-    require_program,
     running_redis,
     wait_until,
 )
+from talent_image_pipeline_tests.programs import find_program
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 
 pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(600)]
@@ -204,7 +204,7 @@ def installation(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installation]:
     """Steps 1 to 5 of the document. The app is there before us, with its own tables and a talent in them."""
-    require_program("psql", for_what="docs/deploy.md")
+    find_program("psql", what_for="docs/deploy.md")
     directory = tmp_path_factory.mktemp("installation")
     database = postgres_server.create_database()
     host = re.sub(r".*host=", "", postgres_server.url(database))

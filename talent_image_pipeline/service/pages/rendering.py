@@ -23,8 +23,8 @@ from talent_image_pipeline.service.sessions import CSRF_FIELD, Session
 #: Everything comes from this service, but for pictures that were set by hand, which lie wherever the app has them;
 #: nothing is inline, nothing is framed by others.
 PAGE_POLICY = (
-    "default-src 'none'; img-src 'self' https:; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; img-src 'self' https:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 _log = logging.getLogger(__name__)

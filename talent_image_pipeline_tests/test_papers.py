@@ -1,0 +1,36 @@
+"""What the papers say of the settings and of files is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from talent_image_pipeline.settings import load_settings
+from talent_image_pipeline_tests.conftest import PROJECT_ROOT
+
+_PAPERS = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CONTRIBUTING.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+
+def _names_of_settings() -> set[str]:
+    return {name.upper() for name in type(load_settings()).model_fields}
+
+
+def test_the_example_of_an_env_file_names_every_setting_and_no_other() -> None:
+    lines = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    named = {match[1] for line in lines if (match := re.fullmatch(r"(?:# )?([A-Z_]+)=.*", line))}
+
+    assert named == _names_of_settings()
+
+
+def test_the_readme_explains_every_setting() -> None:
+    table = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert {name for name in _names_of_settings() if f"`{name}`" not in table} == set()
+
+
+@pytest.mark.parametrize("paper", _PAPERS, ids=lambda paper: paper.name)
+def test_every_file_that_a_paper_links_to_exists(paper: Path) -> None:
+    links = _LINK.findall(paper.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (paper.parent / link).exists()] == []
