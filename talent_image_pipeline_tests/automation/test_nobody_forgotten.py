@@ -57,6 +57,7 @@ def test_a_run_that_a_power_cut_ended_holds_up_its_talents_for_a_minute_and_a_ha
     days.hire(1)
     (request,) = ticks.changes()
     ticks.launch(request, status)
+    clock.now = utc_now()
     clock.advance(timedelta(seconds=80))
     assert ticks.changes() == []
     assert "on their way" in (ticks.message or "")
@@ -100,6 +101,7 @@ def test_a_batch_that_fails_in_a_step_is_taken_up_again_within_minutes(
     (request,) = ticks.daily()
     days.refresh("talent-00001")
     ticks.instance.report_run_failed(ticks.launch(request, Status.STARTED))
+    clock.now = utc_now()
     clock.advance(timedelta(seconds=10))
     assert ticks.changes() == []
     clock.advance(timedelta(seconds=25))
