@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -63,22 +64,32 @@ class Service:
         await (self._pictures if path.startswith(PREFIX) else self._app)(scope, receive, send)
 
 
-def build_service(dependencies: ServiceDependencies, *, on_start: Callable[[], None] | None = None) -> Service:
+def build_service(
+    dependencies: ServiceDependencies,
+    *,
+    on_start: Callable[[], None] | None = None,
+    on_end: Callable[[], None] | None = None,
+) -> Service:
     """Put the service together; nothing is opened or contacted before the first request.
 
     Args:
         dependencies: What the routes work with; their owner closes them.
         on_start: Called when the service starts, in its event loop; must not block.
+        on_end: Called when all requests and runs have ended, in a thread.
     """
     settings = dependencies.settings
     memory = PictureMemory(limit_bytes=settings.talent_service_memory_mb * 1_000_000)
     pictures = PictureRoute(dependencies.store, memory)
-    app = build_app(dependencies, pictures, on_start=on_start)
+    app = build_app(dependencies, pictures, on_start=on_start, on_end=on_end)
     return Service(app, pictures, memory=memory, settings=settings)
 
 
 def build_app(
-    dependencies: ServiceDependencies, pictures: PictureRoute, *, on_start: Callable[[], None] | None = None
+    dependencies: ServiceDependencies,
+    pictures: PictureRoute,
+    *,
+    on_start: Callable[[], None] | None = None,
+    on_end: Callable[[], None] | None = None,
 ) -> FastAPI:
     """Put the application together, as :func:`build_service` serves it."""
 
@@ -88,6 +99,8 @@ def build_app(
             on_start()
         yield
         await dependencies.refreshing.end()
+        if on_end is not None:
+            await anyio.to_thread.run_sync(on_end)
 
     app = FastAPI(
         title="Talent profile images",

@@ -77,4 +77,5 @@ def _build(settings: Settings, engine: sa.Engine) -> Service:
         refreshing=Refreshing(jobs=jobs),
         clock=utc_now,
     )
-    return build_service(dependencies, on_start=threading.Thread(target=jobs.warm_up, daemon=True).start)
+    warming = threading.Thread(target=jobs.warm_up, daemon=True)
+    return build_service(dependencies, on_start=warming.start, on_end=jobs.close)
