@@ -90,8 +90,9 @@ async def sync_profile_image(
     description = await _describe(dependencies, talent_id)
     force = request is not None and request.force_refresh
     async with audited(dependencies, caller, AuditAction.REFRESH, talent_id=talent_id) as action:
-        if not force and await _reason_to_sync(dependencies, talent_id) is None:
-            action.message = "synced within a day; nobody was asked"
+        is_manual = description.talent.image_source == MANUAL
+        if is_manual or (not force and await _reason_to_sync(dependencies, talent_id) is None):
+            action.message = "set by hand" if is_manual else "synced within a day; nobody was asked"
             return _answer(dependencies.settings, description, run=None)
         run = await _run(lambda: dependencies.refreshing.refresh(talent_id))
         action.run_ids.append(run.run_id)
