@@ -78,7 +78,7 @@ def few_talents_metadata(
     platforms: Sequence[PlatformReport], resolution: ResolutionReport, summary: RefreshSummary
 ) -> dict[str, Any]:
     """Return what a run about a few talents says of itself on ``resolved_profile_images``."""
-    is_single = resolution.talents == 1
+    is_single = resolution.talents <= 1
     reads = {
         f"outcome/{report.platform}/{outcome}": reads
         for report in platforms

@@ -104,7 +104,7 @@ def test_a_refresh_of_an_unknown_talent_fails_once_and_names_it_and_the_nearest(
     assert refused.returncode == 1
     assert "'talent-ana'" in refused.stdout
     assert "talent-anna" in refused.stdout
-    assert refused.stdout.count("There is no talent") == 1
+    assert refused.stdout.count("No talent has") == 1
 
 
 def test_the_runs_are_in_dagsters_history_with_their_tags(pipeline: Pipeline) -> None:
