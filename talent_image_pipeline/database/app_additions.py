@@ -163,9 +163,6 @@ def _who_holds_locks(engine: sa.Engine) -> str:
     return ", ".join(sessions) or "it is gone by now"
 
 
-# --- columns --------------------------------------------------------------------------------------------------------
-
-
 def _add_columns(connection: sa.Connection) -> None:
     # The list of what is ours is not among the migrations: it has to be there before the first of them.
     talent_image_app_additions.create(connection, checkfirst=True)
@@ -205,9 +202,6 @@ def _added(connection: sa.Connection) -> list[tuple[str, str]]:
 def _remember(connection: sa.Connection, kind: str, name: str) -> None:
     if (kind, name) not in _added(connection):
         connection.execute(sa.insert(talent_image_app_additions).values(kind=kind, name=name))
-
-
-# --- indexes --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)

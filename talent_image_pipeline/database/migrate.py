@@ -157,9 +157,6 @@ def migrate_down(engine: sa.Engine, *, patience: MigrationPatience = _USUAL_PATI
     )
 
 
-# --- steps ----------------------------------------------------------------------------------------------------------
-
-
 def _upgrade_postgresql(
     engine: sa.Engine, patience: MigrationPatience, say: Callable[[str], None], *, with_app_tables: bool
 ) -> None:
@@ -253,9 +250,6 @@ def _wait_for_the_apps_columns(engine: sa.Engine, patience: MigrationPatience, s
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-# --- one at a time --------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _the_only_migration(engine: sa.Engine, patience: MigrationPatience) -> Iterator[None]:
     """Let one process migrate at a time; on SQLite the transaction itself holds the write lock.
@@ -309,9 +303,6 @@ def _refuse_without_rights(engine: sa.Engine) -> None:
 def _changes_talent(connection: sa.Connection) -> bool:
     has_talent = sa.inspect(connection).has_table("Talent")
     return has_talent and (bool(app_additions.missing_columns(connection)) or app_additions.lacks_index(connection))
-
-
-# --- saying what was done -------------------------------------------------------------------------------------------
 
 
 def _configuration(connection: sa.Connection) -> Config:

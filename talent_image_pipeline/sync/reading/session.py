@@ -25,6 +25,7 @@ from talent_image_pipeline.platforms.transport import ApiTransport, open_api_cli
 from talent_image_pipeline.settings import Settings
 from talent_image_pipeline.sync.limits.circuit_breaker import CircuitBreaker
 from talent_image_pipeline.sync.limits.quota_gate import QuotaGate
+from talent_image_pipeline.sync.reading.outcome_rules import CONSEQUENCES
 from talent_image_pipeline.sync.reading.picture_ingest import PictureIngest
 from talent_image_pipeline.sync.reading.platform_reader import read_platform
 from talent_image_pipeline.sync.reading.tools import PlatformTools, ReadingLimits
@@ -82,7 +83,8 @@ class ReadingSession:
         report.api_calls += transport.calls
         report.downloads = downloader.downloads
         report.bytes_received = downloader.bytes_received
-        await anyio.to_thread.run_sync(lambda: record_day(self.engine, report, now=self.clock()))
+        failures = sum(count for outcome, count in report.outcomes.items() if CONSEQUENCES[outcome].is_failure)
+        await anyio.to_thread.run_sync(lambda: record_day(self.engine, report, failures=failures, now=self.clock()))
         return report
 
 

@@ -97,9 +97,6 @@ def _plain(value: object) -> Any:
     raise TypeError(f"a message holds a {type(value).__name__}")
 
 
-# --- the run's side -------------------------------------------------------------------------------------------------
-
-
 @asynccontextmanager
 async def open_refresh_process(
     *, database_url: SecretStr, platform_values: Mapping[str, Any], clock: Clock = utc_now
@@ -240,9 +237,6 @@ def _spawn() -> "subprocess.Popen[bytes]":
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,
     )
-
-
-# --- the keeper's side ----------------------------------------------------------------------------------------------
 
 
 def main() -> None:
