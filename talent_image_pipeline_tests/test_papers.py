@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from talent_image_pipeline.definitions import defs
 from talent_image_pipeline.settings import load_settings
 from talent_image_pipeline_tests.conftest import PROJECT_ROOT
 
@@ -34,3 +35,24 @@ def test_every_file_that_a_paper_links_to_exists(paper: Path) -> None:
     links = _LINK.findall(paper.read_text(encoding="utf-8"))
 
     assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+def _names_in_dagster() -> dict[str, set[str]]:
+    repository = defs.get_repository_def()
+    graph = repository.asset_graph
+    return {
+        "assets": {key.to_user_string() for key in graph.get_all_asset_keys()},
+        "checks": {key.name for key in graph.asset_check_keys},
+        "jobs": {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")},
+        "schedules": {schedule.name for schedule in repository.schedule_defs},
+        "sensors": {sensor.name for sensor in repository.sensor_defs},
+    }
+
+
+def test_the_runbook_explains_everything_that_dagster_shows_by_name() -> None:
+    runbook = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    names = _names_in_dagster()
+
+    # Looking at an empty list would find nothing missing.
+    assert {kind for kind, of_kind in names.items() if not of_kind} == set()
+    assert {name for of_kind in names.values() for name in of_kind if f"`{name}`" not in runbook} == set()

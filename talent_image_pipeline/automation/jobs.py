@@ -44,11 +44,11 @@ class SyncProfileImages(dg.Config):
         description='Only these talents, by id or by name, e.g. ["talent_123", "Ana Lima"]. Empty: everyone.',
     )
     platforms: list[str] = Field(
-        default=[], description='Only accounts on these platforms, e.g. ["tiktok"]. Empty: all platforms.'
+        default=[], description='Only talents who are due on these platforms, e.g. ["tiktok"]. Empty: all platforms.'
     )
     force: bool = Field(
         default=False,
-        description="Read now, whether or not it is due. Accounts that must be reconnected stay unread.",
+        description="Read now, whether or not it is due, and also accounts that wait to be reconnected.",
     )
     limit: int = Field(default=BATCH_SIZE, description="At most this many talents, the longest waiting first.")
     minimum_hours: float = Field(

@@ -29,7 +29,9 @@ def release_platform(context: dg.OpExecutionContext, config: ReleaseHeldBack, da
     platform = platform_named(config.platform)
     if platform is None:
         known = ", ".join(platform.name for platform in PLATFORMS)
-        raise dg.Failure(description=f"{config.platform!r} is none of {known}", allow_retries=False)
+        raise dg.Failure(
+            description=f"There is no platform {config.platform!r}. Choose among {known}.", allow_retries=False
+        )
     done = release_held(database.engine, platform.name, now=utc_now())
     context.log.info(
         "[TALENT_IMAGE] released %s: %d pictures dropped, %d accounts wait for their talents",
