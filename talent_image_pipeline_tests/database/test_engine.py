@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -204,16 +205,18 @@ def test_a_run_and_its_token_refreshes_keep_the_limit_together(
 ) -> None:
     """Each of the two needs one connection, so that a limit of 1 counts as 2."""
     suffix = "" if limit is None else f"&connection_limit={limit}"
-    address = f"{postgres_url}{suffix}&pool_timeout=1&application_name=a_run"
+    # Other tests of this kind may run beside it, on the same server.
+    name = f"a_run_{uuid4().hex}"
+    address = f"{postgres_url}{suffix}&pool_timeout=1&application_name={name}"
     with ExitStack() as stack:
         for share in ConnectionShare:
             engine = open_engine(address, share=share)
             stack.callback(engine.dispose)
             while has_room(engine, stack):
                 pass
-        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'a_run'"
+        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         with opened(postgres_url).connect() as connection:
-            assert connection.exec_driver_sql(count).scalar_one() == expected
+            assert connection.exec_driver_sql(count, (name,)).scalar_one() == expected
 
 
 def test_the_apps_database_is_recognised(migrated_engine: sa.Engine) -> None:

@@ -44,7 +44,7 @@ def test_readings_without_a_single_value_in_a_column_are_written(migrated_engine
     assert len(sim.write(migrated_engine, rows, run_id="run", now=NOON)) == 2
     row = sim.ledger_of(migrated_engine, "account-0000")
     assert row is not None
-    assert (row["outcome"], row["next_read_at"], row["read_at"]) == ("needs_reconnect", None, NOON)
+    assert (row["outcome"], row["picture_hash"], row["read_at"]) == ("needs_reconnect", None, NOON)
 
 
 def test_a_reading_of_a_deleted_account_is_not_written(migrated_engine: sa.Engine) -> None:
