@@ -41,9 +41,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_file: Path
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window; closed before other tests, because Playwright occupies the event loop."""
     chromium = find_program("chromium", what_for="the pages in a browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)

@@ -17,6 +17,9 @@ from talent_image_pipeline.sandbox.situations import Network
 from talent_image_pipeline_tests.conftest import PROJECT_ROOT
 from talent_image_pipeline_tests.service.live_service import LiveService
 
+#: One browser, in one process: what drives it keeps that process's event loop to itself meanwhile.
+pytestmark = pytest.mark.xdist_group("browser")
+
 _EXAMPLES = PROJECT_ROOT / "docs" / "embedding"
 _ADDRESS_IN_EXAMPLES = "http://127.0.0.1:3001"
 

@@ -9,6 +9,9 @@ from talent_image_pipeline.sandbox.situations import Network
 from talent_image_pipeline_tests.browser.people import Person
 from talent_image_pipeline_tests.service.live_service import LiveService
 
+#: One browser, in one process: what drives it keeps that process's event loop to itself meanwhile.
+pytestmark = pytest.mark.xdist_group("browser")
+
 _HOSTILE = '"><script>document.title="taken"</script><img src=x onerror=document.title="taken">'
 _SERIOUS = {"serious", "critical"}
 

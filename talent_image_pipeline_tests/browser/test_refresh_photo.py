@@ -11,6 +11,9 @@ from talent_image_pipeline.sandbox.situations import Network
 from talent_image_pipeline_tests.browser.people import Person
 from talent_image_pipeline_tests.service.live_service import LiveService
 
+#: One browser, in one process: what drives it keeps that process's event loop to itself meanwhile.
+pytestmark = pytest.mark.xdist_group("browser")
+
 
 @pytest.mark.parametrize("network", [Network.INSTAGRAM, Network.TIKTOK, Network.YOUTUBE])
 def test_the_picture_of_a_network_appears_after_it_was_connected(
