@@ -4,7 +4,6 @@ import pytest
 
 from talent_image_pipeline.pictures.download.downloader import (
     DownloadedPicture,
-    PictureExpired,
     PictureRefused,
     PictureUnavailable,
 )
@@ -144,12 +143,6 @@ def test_the_body_of_a_redirect_is_not_read() -> None:
     with LoopbackServer({"/a": endless, "/b": answer()}) as cdn:
         assert isinstance(fetch_from(cdn, "/a"), DownloadedPicture)
     assert cdn.connections == 2
-
-
-def test_a_redirect_to_a_signed_address_that_is_past_is_not_requested() -> None:
-    with LoopbackServer(redirect("/b?oe=5F5C2A00")) as cdn, pytest.raises(PictureExpired):
-        fetch_from(cdn, "/a")
-    assert len(cdn.requests) == 1
 
 
 def test_a_refused_redirect_tells_nothing_of_the_address() -> None:
