@@ -205,7 +205,8 @@ class SyncScopeResource(dg.ConfigurableResource[Any]):
         default=DUE_AFTER_HOURS, description="How many hours ago a talent's last sync must be for the talent to be due."
     )
     platforms: list[str] = Field(
-        default=[], description='Only accounts on these platforms, e.g. ["tiktok"]. Empty: all platforms.'
+        default=[],
+        description='Only talents who are due on these platforms, e.g. ["tiktok"]; all of their accounts are read.',
     )
 
     @classmethod
