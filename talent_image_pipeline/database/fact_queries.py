@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from talent_image_pipeline.database.account_queries import account, is_account_of_ledger, ledger
+from talent_image_pipeline.database.records import OWN_ERROR
 from talent_image_pipeline.database.tables import pictures, profile_image_versions, talent
 from talent_image_pipeline.platforms.contract import Outcome
 
@@ -31,6 +32,7 @@ class PlatformFacts:
         held: Accounts whose loss is held back, by what the platform suggests; of whatever age.
         held_messages: What the platform said of them, the most frequent first.
         held_since: Since when the longest held one is held.
+        own_errors: Accounts whose read ended in an error of our own; they count among the unavailable ones too.
     """
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -40,6 +42,7 @@ class PlatformFacts:
     held: Counter[Outcome] = field(default_factory=Counter)
     held_messages: list[str] = field(default_factory=list)
     held_since: datetime | None = None
+    own_errors: int = 0
 
     @property
     def reads(self) -> int:
@@ -61,6 +64,7 @@ def platform_facts(connection: sa.Connection, *, platform: str, since: datetime)
         held=Counter({Outcome(suggested): count for suggested, count in held.counts.items()}),
         held_messages=held.messages,
         held_since=held.since,
+        own_errors=_count_own_errors(connection, platform=platform, since=since),
     )
 
 
@@ -93,7 +97,7 @@ def talents_out_of_sync(connection: sa.Connection, *, picture_url: tuple[str, st
 def count_synced_talents(connection: sa.Connection) -> int:
     """Return how many talents have a current version."""
     statement = sa.select(sa.func.count()).where(profile_image_versions.c.valid_to.is_(None))
-    return connection.execute(statement).scalar_one()
+    return int(connection.execute(statement).scalar_one())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +131,12 @@ def _collect_messages(connection: sa.Connection, facts: PlatformFacts, *, platfo
     )
     for outcome_text, message, _ in connection.execute(statement):
         facts.messages.setdefault(Outcome(outcome_text), []).append(message)
+
+
+def _count_own_errors(connection: sa.Connection, *, platform: str, since: datetime) -> int:
+    ended_in_one = ledger.c.failure.startswith(OWN_ERROR, autoescape=True)
+    statement = _of_connected(platform, sa.func.count()).where(_was_read_after(since), ended_in_one)
+    return int(connection.execute(statement).scalar_one())
 
 
 def _held(connection: sa.Connection, *, platform: str) -> _Held:

@@ -15,6 +15,9 @@ from talent_image_pipeline.platforms.contract import Outcome
 
 #: What ``profileImageSource`` says besides a platform's name: a person uploaded a picture, or there is none.
 MANUAL: Final = "manual"
+
+#: How the message of a read begins that ended in an error of our own.
+OWN_ERROR: Final = "an error of this pipeline"
 INITIALS: Final = "initials"
 
 

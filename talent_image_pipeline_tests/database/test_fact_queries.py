@@ -6,6 +6,8 @@ import sqlalchemy as sa
 
 from talent_image_pipeline.database import fact_queries, transactions
 from talent_image_pipeline.database.fact_queries import PlatformFacts
+from talent_image_pipeline.database.records import OWN_ERROR
+from talent_image_pipeline.database.tables import platform_images
 from talent_image_pipeline.platforms.contract import Outcome
 from talent_image_pipeline_tests.rows import insert_account, insert_talent
 from talent_image_pipeline_tests.sync import simulated_run as sim
@@ -37,6 +39,16 @@ def test_every_account_counts_whichever_run_read_it(migrated_engine: sa.Engine) 
     assert found.outcomes == {Outcome.PICTURE: 1, Outcome.UNAVAILABLE: 2}
     assert found.messages == {Outcome.UNAVAILABLE: ["it is unavailable"]}
     assert found.last_read_at[Outcome.PICTURE] == NOW - timedelta(hours=3)
+
+
+def test_errors_of_our_own_are_counted_from_what_the_ledger_says(migrated_engine: sa.Engine) -> None:
+    connect(migrated_engine, "ada", "grace")
+    sim.run(migrated_engine, now=NOW, outcome=Outcome.UNAVAILABLE)
+    assert facts(migrated_engine).own_errors == 0
+    with migrated_engine.begin() as connection:
+        statement = sa.update(platform_images).where(platform_images.c.account_id == "ada")
+        connection.execute(statement.values(failure=f"{OWN_ERROR}: KeyError"))
+    assert facts(migrated_engine).own_errors == 1
 
 
 def test_reads_of_yesterday_and_disconnected_accounts_do_not_count(migrated_engine: sa.Engine) -> None:

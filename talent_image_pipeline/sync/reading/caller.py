@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from talent_image_pipeline.database.records import OWN_ERROR
 from talent_image_pipeline.platforms.contract import Call, CallResult, Outcome, Reading, Scope
 from talent_image_pipeline.platforms.readings import hidden
 from talent_image_pipeline.sync.limits.quota_rules import Blocked
@@ -58,7 +59,7 @@ class Caller:
                 found = await self._read(planned)
         except Exception as error:  # noqa: BLE001 - a bug with one account must not take the batch with it
             self.report.add_internal_error(error)
-            message = f"an error of this pipeline: {type(error).__name__}"
+            message = f"{OWN_ERROR}: {type(error).__name__}"
             found = _pairs(planned.accounts, _for_all(planned.call, Outcome.UNAVAILABLE, message))
         self._undecided.extend(one for one in found if _is_undecided(one.reading))
         return [one for one in found if not _is_undecided(one.reading)]

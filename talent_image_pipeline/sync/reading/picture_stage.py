@@ -6,7 +6,7 @@ What does not: download, rendering and storing (``picture_ingest.py``).
 
 from dataclasses import dataclass, replace
 
-from talent_image_pipeline.database.records import AccountRecord
+from talent_image_pipeline.database.records import OWN_ERROR, AccountRecord
 from talent_image_pipeline.pictures.download.downloader import PictureExpired
 from talent_image_pipeline.platforms.contract import Outcome, Reading
 from talent_image_pipeline.sync.accounts import is_same_account
@@ -42,7 +42,7 @@ class PictureStage:
                 result = await self._ingest(found)
         except Exception as error:  # noqa: BLE001 - a bug with one picture must not take the batch with it
             self.report.add_internal_error(error)
-            message = f"an error of this pipeline: {type(error).__name__}"
+            message = f"{OWN_ERROR}: {type(error).__name__}"
             result = IngestResult(reading=replace(found.reading, outcome=Outcome.UNAVAILABLE, message=message))
         return replace(
             found,

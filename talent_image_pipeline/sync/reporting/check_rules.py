@@ -39,25 +39,22 @@ class Finding:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def judge_answering(facts: PlatformFacts, *, not_reached: int = 0) -> Finding:
+def judge_answering(facts: PlatformFacts) -> Finding:
     """Whether the platform answers: a platform that is down or limits us is a warning, never an error.
 
     Args:
         facts: How the last reads of all its accounts ended.
-        not_reached: Accounts that the run did not get to before its deadline.
     """
     unavailable = facts.outcomes[Outcome.UNAVAILABLE]
     limited = facts.outcomes[Outcome.RATE_LIMITED]
     numbers: dict[str, float] = {"reads": facts.reads, "unavailable": unavailable, "rate_limited": limited}
-    if not unavailable and not limited and not not_reached:
+    if not unavailable and not limited:
         return Finding(passed=True, message=_all_answered(facts), numbers=numbers)
     parts = []
     if unavailable:
         parts.append(f"{unavailable} of {facts.reads} accounts were not answered; they are read again after a backoff")
     if limited:
         parts.append(f"{limited} of {facts.reads} accounts wait until a limit ends")
-    if not_reached:
-        parts.append(f"{not_reached} accounts were not reached before the deadline; they stay due")
     message = "; ".join(parts) + f". Every picture stays.{_examples(facts, _UNANSWERED)}"
     return Finding(passed=False, message=message, numbers=numbers)
 
@@ -68,13 +65,11 @@ def _all_answered(facts: PlatformFacts) -> str:
     return f"All {facts.reads} accounts read within the last 24 hours were answered."
 
 
-def judge_error_budget(facts: PlatformFacts, *, internal_errors: int = 0, ended_unanswered: bool = False) -> Finding:
+def judge_error_budget(facts: PlatformFacts) -> Finding:
     """Whether reads fail for reasons of our own: a wrong key, a bug, or too many failures on a platform that is up.
 
     Args:
         facts: How the last reads of all its accounts ended.
-        internal_errors: Reads of the run that ended in an error of this pipeline.
-        ended_unanswered: Whether the platform had stopped answering when the run ended.
     """
     failed = facts.outcomes[Outcome.UNAVAILABLE] + facts.outcomes[Outcome.MISCONFIGURED]
     refused = facts.outcomes[Outcome.REFUSED]
@@ -83,19 +78,19 @@ def judge_error_budget(facts: PlatformFacts, *, internal_errors: int = 0, ended_
         "failed": float(failed),
         "refused": float(refused),
         "budget": ERROR_BUDGET,
-        "internal_errors": float(internal_errors),
+        "own_errors": float(facts.own_errors),
     }
-    message = _why_over_budget(facts, internal_errors=internal_errors, ended_unanswered=ended_unanswered)
+    message = _why_over_budget(facts)
     if message is not None:
         return Finding(passed=False, is_error=True, message=message, numbers=numbers)
     return Finding(passed=True, message=f"Within the error budget of {facts.reads} accounts.", numbers=numbers)
 
 
-def _why_over_budget(facts: PlatformFacts, *, internal_errors: int, ended_unanswered: bool) -> str | None:
+def _why_over_budget(facts: PlatformFacts) -> str | None:
     misconfigured, refused = facts.outcomes[Outcome.MISCONFIGURED], facts.outcomes[Outcome.REFUSED]
     failed = facts.outcomes[Outcome.UNAVAILABLE] + misconfigured
-    if internal_errors:
-        return f"{internal_errors} reads ended in an error of this pipeline: see the run's log."
+    if facts.own_errors:
+        return f"{facts.own_errors} reads ended in an error of this pipeline; the log of the run that read them has it."
     if misconfigured:
         return f"{misconfigured} accounts were not read because of our settings.{_examples(facts, _OURS)}"
     if _is_over_budget(refused, facts):
@@ -104,7 +99,7 @@ def _why_over_budget(facts: PlatformFacts, *, internal_errors: int, ended_unansw
             f"The pictures of {refused} of {facts.reads} accounts were refused: {hosts}. Has the network moved its "
             f"pictures to another host?{_examples(facts, {Outcome.REFUSED})}"
         )
-    if _is_over_budget(failed, facts) and _is_up(facts, ended_unanswered=ended_unanswered):
+    if _is_over_budget(failed, facts) and _is_up(facts):
         return f"{failed} of {facts.reads} accounts failed while others were answered.{_examples(facts, _UNANSWERED)}"
     return None
 
@@ -113,11 +108,11 @@ def _is_over_budget(failures: int, facts: PlatformFacts) -> bool:
     return failures >= FEWEST_FAILURES and failures > facts.reads * ERROR_BUDGET
 
 
-def _is_up(facts: PlatformFacts, *, ended_unanswered: bool) -> bool:
+def _is_up(facts: PlatformFacts) -> bool:
     """Whether the platform answers others: one that was last answered long before the failures began is down."""
     answered = [time for outcome, time in facts.last_read_at.items() if outcome in _ANSWERS]
     unanswered = [time for outcome, time in facts.last_read_at.items() if outcome in _UNANSWERED]
-    if ended_unanswered or not answered:
+    if not answered:
         return False
     return not unanswered or max(answered) > max(unanswered) - _OUTAGE_BEGINS_AFTER
 
